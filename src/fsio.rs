@@ -1,0 +1,220 @@
+//! The only durable writes.
+//!
+//! Owns every system call that changes a file system on purpose: create exclusively, write, sync, rename,
+//! link, unlink, sync a directory. Nobody else calls `rename`, `fsync` or `unlink` on mail, so that promise 1
+//! ("said means stored") can be read in one place and tested step by step.
+//!
+//! Every call is one *step*. A test may install a [`watch_steps`] hook, which sees each step before it
+//! happens and may end the process there (`tests/crash.rs`); the same hook, fed into a shadow tree, shows what a
+//! power cut would leave. Without a hook a step costs one relaxed load.
+//!
+//! Fails with the `io::Error` of the system call. A failed fsync is final for that file: the caller drops it
+//! and answers "try later"; it never retries the same descriptor, since Linux may have thrown the pages away.
+//!
+//! Leaves on disk: what it was asked to, plus `NAME.tmp` beside the target if [`replace`] is cut short; the
+//! next [`replace`] overwrites it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, renameat2};
+
+/// One durable step, told to the hook before it is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// A new file, which must not exist yet.
+    Create(&'a Path),
+    /// Bytes written (or appended) to a file.
+    Write(&'a Path),
+    /// The file's data reach the disk.
+    SyncFile(&'a Path),
+    /// A name changes, replacing what has the new name.
+    Rename(&'a Path, &'a Path),
+    /// A second name for a file.
+    Link(&'a Path, &'a Path),
+    /// A name goes away.
+    Unlink(&'a Path),
+    /// A new directory.
+    MakeDir(&'a Path),
+    /// An empty directory goes away.
+    RemoveDir(&'a Path),
+    /// A directory's entries reach the disk.
+    SyncDir(&'a Path),
+}
+
+type Hook = Box<dyn Fn(u64, &Step<'_>) + Send + Sync>;
+
+static HOOK: OnceLock<Hook> = OnceLock::new();
+static STEPS: AtomicU64 = AtomicU64::new(0);
+
+/// Let `hook` see every step of this process from now on, with its number, before it happens. For tests; the
+/// first hook stays.
+pub fn watch_steps(hook: impl Fn(u64, &Step<'_>) + Send + Sync + 'static) {
+    let _ = HOOK.set(Box::new(hook));
+}
+
+fn step(step: &Step<'_>) {
+    if let Some(hook) = HOOK.get() {
+        hook(STEPS.fetch_add(1, Ordering::SeqCst), step);
+    }
+}
+
+/// Create `path` for reading and writing; an existing file is an error, a symbolic link is not followed.
+pub fn create(path: &Path, mode: u32) -> io::Result<File> {
+    step(&Step::Create(path));
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).bits())
+        .open(path)
+}
+
+/// Open `path` for appending, making it if it is not there.
+pub fn open_append(path: &Path, mode: u32) -> io::Result<File> {
+    step(&Step::Create(path));
+    OpenOptions::new()
+        .append(true)
+        .read(true)
+        .create(true)
+        .mode(mode)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).bits())
+        .open(path)
+}
+
+/// Write all of `bytes` to `file`, which is known as `path`.
+pub fn write(file: &File, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    step(&Step::Write(path));
+    let mut file = file;
+    file.write_all(bytes)
+}
+
+/// Data of `file` to the disk (fdatasync: also its size, not its times).
+pub fn sync_data(file: &File, path: &Path) -> io::Result<()> {
+    step(&Step::SyncFile(path));
+    file.sync_data()
+}
+
+/// Data and metadata of `file` to the disk. For messages, whose mtime is their INTERNALDATE.
+pub fn sync_all(file: &File, path: &Path) -> io::Result<()> {
+    step(&Step::SyncFile(path));
+    file.sync_all()
+}
+
+/// Rename, replacing what is called `to`. Durable only after [`sync_dir`] of both directories.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    step(&Step::Rename(from, to));
+    fs::rename(from, to)
+}
+
+/// Rename, failing with `AlreadyExists` if there is a `to`.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    step(&Step::Rename(from, to));
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        // File systems without the flag (NFS, some FUSE): link refuses an existing name by itself.
+        Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOSYS) if from.is_file() => {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)
+        }
+        other => other.map_err(io::Error::from),
+    }
+}
+
+/// A second name for the file `from`; an existing `to` is an error.
+pub fn link(from: &Path, to: &Path) -> io::Result<()> {
+    step(&Step::Link(from, to));
+    fs::hard_link(from, to)
+}
+
+/// Remove the file `path`.
+pub fn unlink(path: &Path) -> io::Result<()> {
+    step(&Step::Unlink(path));
+    fs::remove_file(path)
+}
+
+/// Make the directory `path`; its parent must exist, itself must not.
+pub fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
+    step(&Step::MakeDir(path));
+    fs::DirBuilder::new().mode(mode).create(path)
+}
+
+/// Remove the empty directory `path`.
+pub fn remove_dir(path: &Path) -> io::Result<()> {
+    step(&Step::RemoveDir(path));
+    fs::remove_dir(path)
+}
+
+/// The entries of directory `path` to the disk: what was created, renamed or removed in it is now for good.
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    step(&Step::SyncDir(path));
+    OpenOptions::new().read(true).custom_flags((OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).bits()).open(path)?.sync_all()
+}
+
+/// As [`sync_dir`], on a directory that is already open.
+pub fn sync_open_dir(dir: &File, path: &Path) -> io::Result<()> {
+    step(&Step::SyncDir(path));
+    dir.sync_all()
+}
+
+/// Replace the file `path` by `bytes`, wholly or not at all: temporary file beside it, sync, rename, sync of
+/// the directory. Callers that can race each other hold a lock of their own.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let temporary = beside(path, ".tmp");
+    match unlink(&temporary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let file = create(&temporary, mode)?;
+    write(&file, &temporary, bytes)
+        .and_then(|()| sync_data(&file, &temporary))
+        .and_then(|()| rename(&temporary, path))
+        .inspect_err(|_| {
+            // The first error is the one to report; the leftover is overwritten next time.
+            let _ = fs::remove_file(&temporary);
+        })?;
+    sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// `path` with `suffix` added to its last component.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rename_new_keeps_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        fs::write(&a, "a").unwrap();
+        fs::write(&b, "b").unwrap();
+        assert_eq!(rename_new(&a, &b).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&b).unwrap(), b"b");
+    }
+
+    #[test]
+    fn replace_survives_an_old_leftover() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(beside(&path, ".tmp"), "half").unwrap();
+        replace(&path, b"whole", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert!(!beside(&path, ".tmp").exists());
+    }
+
+    #[test]
+    fn create_follows_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("l")).unwrap();
+        assert!(create(&dir.path().join("l"), 0o600).is_err());
+    }
+}

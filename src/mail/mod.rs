@@ -1,0 +1,10 @@
+//! What a message is made of: values, no I/O.
+//!
+//! Addresses, flags, dates, headers, the part tree with byte ranges, folder-name encodings. Everything here
+//! is a pure function of bytes, and every size that a stranger chooses has a limit named in the file that
+//! parses it.
+
+pub mod address;
+pub mod flags;
+
+pub use flags::Flags;

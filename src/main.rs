@@ -1,0 +1,3 @@
+//! Parse arguments, call, exit code.
+
+fn main() {}

@@ -1,0 +1,111 @@
+//! A wake-up handle: raise it, wait on it; it carries no data.
+//!
+//! A session that waits (IDLE) holds a [`Notice`]; whatever changes a folder raises it. Raising twice before
+//! the waiter looks is one wake-up: the waiter finds out what happened by looking at the folder, so a lost
+//! detail is impossible and a queue that a stranger could grow does not exist. Built on `std` alone; the
+//! async side waits by polling with a waker, a test by [`Notice::take`].
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+
+#[derive(Default)]
+struct State {
+    raised: bool,
+    waker: Option<Waker>,
+}
+
+/// One waiter's handle. Cloning gives another handle on the same wake-up.
+#[derive(Clone, Default)]
+pub struct Notice(Arc<Mutex<State>>);
+
+/// The raiser's side, which does not keep the waiter alive.
+#[derive(Clone)]
+pub struct Raiser(Weak<Mutex<State>>);
+
+impl std::fmt::Debug for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Notice")
+    }
+}
+
+impl Notice {
+    /// A notice that nobody has raised.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Wake whoever waits, or let the next wait return at once.
+    pub fn raise(&self) {
+        raise(&self.0);
+    }
+
+    /// Was it raised since the last take? Lowers it.
+    pub fn take(&self) -> bool {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).raised)
+    }
+
+    /// For the one who raises: a handle that dies with the waiter.
+    pub fn raiser(&self) -> Raiser {
+        Raiser(Arc::downgrade(&self.0))
+    }
+
+    /// Ready once raised; lowers it. One task waits at a time.
+    pub fn poll_raised(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut state.raised) {
+            return Poll::Ready(());
+        }
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Wait until raised.
+    pub async fn raised(&self) {
+        poll_fn(|cx| self.poll_raised(cx)).await;
+    }
+}
+
+impl Raiser {
+    /// Wake the waiter. False if it is gone and the raiser may be forgotten.
+    pub fn raise(&self) -> bool {
+        self.0.upgrade().map(|state| raise(&state)).is_some()
+    }
+}
+
+fn raise(state: &Mutex<State>) {
+    // The waker is called outside the lock: it may run code that looks at this notice.
+    let waker = {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.raised = true;
+        state.waker.take()
+    };
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raising_twice_is_one_wake_up() {
+        let notice = Notice::new();
+        notice.raise();
+        assert!(notice.raiser().raise());
+        assert!(notice.take());
+        assert!(!notice.take());
+    }
+
+    #[test]
+    fn a_raiser_notices_that_the_waiter_is_gone() {
+        let notice = Notice::new();
+        let raiser = notice.raiser();
+        drop(notice);
+        assert!(!raiser.raise());
+    }
+}

@@ -1,0 +1,20 @@
+//! A user's mail on disk.
+//!
+//! [`Stores`] is the process's table of open accounts; [`Store`] is one account's tree of folders;
+//! [`Mailbox`] is one open folder, shared by every session on it; [`Draft`] is a message being written in `tmp/`.
+//! The directories are the truth (`man/mailcote-store.5` has every file): names in `new/` and `cur/` are the
+//! messages and their flags, `dovecot-uidlist` their UIDs, `dovecot-keywords` the names of keyword letters,
+//! `mailcote.journal` what no shared format can hold.
+//!
+//! Every public call works under the owner's identity ([`Owner::assume`]), blocks on the disk, and returns only when
+//! what it did is durable. It never talks to a client and is never called with a client's lock held.
+
+mod error;
+mod home;
+mod name;
+mod skeleton;
+
+pub use error::{Error, Result};
+pub use home::{Assumed, Home, Layout, Owner};
+pub use name::{Name, Role};
+pub use skeleton::*;
