@@ -6,6 +6,8 @@
 //! feeding it bytes, cut anywhere.
 
 mod buffers;
+pub mod dot;
+pub mod line;
 mod secret;
 mod session;
 
