@@ -106,7 +106,8 @@ impl Store {
 pub struct Draft;
 
 impl Draft {
-    /// Add wire bytes (CRLF), in pieces cut anywhere; line ends become LF on disk. Counts both sizes.
+    /// Add wire bytes (CRLF), in pieces cut anywhere; line ends become LF on disk. A bare LF is a line end as well (smtp copies
+    /// from one draft's file into the next). Counts both sizes.
     pub fn write(&mut self, wire: &[u8]) -> Result<()> {
         todo!()
     }
@@ -114,7 +115,12 @@ impl Draft {
     pub fn wire_size(&self) -> u64 {
         todo!()
     }
-    /// The file as written so far (to make a copy for a second recipient).
+    /// Make everything written so far durable, so that `deliver` has only names left to change. SMTP prepares the drafts of
+    /// all recipients this way before it commits the first. Once it failed the draft is lost.
+    pub fn sync(&mut self) -> Result<()> {
+        todo!()
+    }
+    /// The file with all that was written so far (to make a copy for a second recipient: read by offset).
     pub fn file(&self) -> &File {
         todo!()
     }
