@@ -1,1 +1,5 @@
-//! net: to be written.
+//! Sockets, TLS, timers and the async runtime: nothing outside this module knows any of them.
+
+mod settings;
+
+pub use settings::{Address, Listener, Settings};

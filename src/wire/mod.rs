@@ -8,9 +8,11 @@
 mod buffers;
 pub mod dot;
 pub mod line;
+mod network;
 mod secret;
 mod session;
 
 pub use buffers::{Input, Out, STEP_BYTES};
+pub use network::{BadNetwork, Network};
 pub use secret::Secret;
 pub use session::{Answer, Event, Peer, Session, Tls, Want, Work};
