@@ -5,12 +5,13 @@
 //! every protocol: it runs the SASL exchange, asks for slow work, slows down failures, and counts seats.
 #![allow(missing_docs, unused_variables, clippy::todo)]
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mail::address::Address;
-use crate::store::Home;
-use crate::wire::{Answer, Peer, Secret, Tls, Work};
+use crate::store::{Home, Layout};
+use crate::wire::{Answer, Network, Peer, Secret, Tls, Work};
 
 /// A user who may log in and gets mail.
 #[derive(Debug)]
@@ -44,10 +45,71 @@ pub struct Recipient {
     pub detail: Option<String>,
 }
 
+/// Are SCRAM mechanisms announced?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scram {
+    /// When every password on file can be used with them (SCRAM-SHA-256 or PLAIN): clients choose the strongest
+    /// mechanism, and one that cannot work for a user locks him out.
+    #[default]
+    Auto,
+    /// Always; users with other schemes must choose another mechanism.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What accounts are told by the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The directory of domain directories: `/etc/mailcote/domains`.
+    pub domains: PathBuf,
+    /// Maildir of a user whose line names none; `{domain}` and `{user}` are filled in.
+    pub maildir: String,
+    /// Layout of trees whose line names none.
+    pub layout: Layout,
+    /// What stands between user and detail (`+`); none: addresses have no detail.
+    pub delimiter: Option<char>,
+    /// Deliver to the folder that the detail names, if it exists?
+    pub detail: bool,
+    /// Domain of login names and of the bare `postmaster` without one; otherwise the only domain there is.
+    pub default_domain: Option<String>,
+    /// Address that gets mail for a postmaster whom no file names; otherwise the first user of the domain.
+    pub postmaster: Option<String>,
+    /// Domains whose users are those of the system (getpwnam): mail in `~/Maildir`, files are theirs.
+    pub system_domains: Vec<String>,
+    /// Clients in these networks are never slowed; loopback never is.
+    pub exempt: Vec<Network>,
+    /// May a client on this machine log in without TLS?
+    pub clear_on_loopback: bool,
+    /// Connections one user may have at a time, over all protocols.
+    pub max_seats: usize,
+    /// Are SCRAM mechanisms announced?
+    pub scram: Scram,
+    /// 32 random bytes, made at first start, from which the salts of SCRAM for users without one come; if none, they
+    /// change with every start.
+    pub secret_file: Option<PathBuf>,
+}
+
 /// Everybody.
 pub struct Accounts;
 
 impl Accounts {
+    /// Read every domain. Files that are broken are logged, and their users are told to try later.
+    pub fn new(settings: Settings) -> std::io::Result<Accounts> {
+        todo!()
+    }
+    /// Look at every file again now (SIGHUP).
+    pub fn reload(&self) {
+        todo!()
+    }
+    /// Names of the domains we serve, in lower case (A-labels), sorted.
+    pub fn domains(&self) -> Vec<String> {
+        todo!()
+    }
+    /// Every user on file, for start-up checks and admin commands.
+    pub fn users(&self) -> Vec<Arc<User>> {
+        todo!()
+    }
     /// Where does mail for `address` go?
     pub fn resolve(&self, address: &Address) -> Resolved {
         todo!()
@@ -64,10 +126,13 @@ pub enum Step {
     Challenge(Vec<u8>),
     /// Return it as `Want::Work`, and pass the answer to [`Login::answered`].
     Work(Work),
+    /// Return it as `Want::Pause` without any output, and call [`Login::resumed`] when it is over. It comes before the
+    /// check (an address or login that failed often) and before a refusal (every failure takes the same time).
+    Pause(Duration),
     /// In. Keep the seat as long as the session lives: it counts connections of this user.
     Granted(Arc<User>, Seat),
-    /// No. First `Want::Pause(pause)`, then the reply.
-    Refused { pause: Duration, why: Refusal },
+    /// No: send the reply now.
+    Refused(Refusal),
 }
 
 /// Why a login was refused, as far as the client may know.
@@ -123,8 +188,16 @@ impl Login {
     pub fn respond(&mut self, response: &[u8]) -> Step {
         todo!()
     }
+    /// The client sent `*` (RFC 4954 4, RFC 3501 6.2.2, RFC 5034 4).
+    pub fn cancel(&mut self) -> Step {
+        todo!()
+    }
     /// The answer of the work that was asked for.
     pub fn answered(&mut self, answer: Answer) -> Step {
+        todo!()
+    }
+    /// The pause that was asked for is over.
+    pub fn resumed(&mut self) -> Step {
         todo!()
     }
 }
