@@ -44,7 +44,9 @@
 //! next moment its protocol allows.
 
 pub mod account;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod fsio;
 pub mod imap;
 pub mod mail;

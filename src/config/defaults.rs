@@ -1,0 +1,57 @@
+//! Every key of `mailcote.toml` with its default: the one place.
+//!
+//! It is TOML itself, so that a default goes through the same checks as what an administrator wrote, and so
+//! that the set of known keys cannot differ from the set of defaults. `etc/mailcote.toml` explains each key to people;
+//! `tests/settings.rs` holds the two, and the man page, together.
+
+/// The whole configuration of somebody who wrote nothing.
+pub const DEFAULTS: &str = r#"
+hostname = ""
+user = "mailcote"
+log = "info"
+sandbox = true
+
+[listen]
+smtp = [25]
+submission = [587]
+submissions = [465]
+lmtp = ["/run/mailcote/lmtp"]
+imap = [143]
+imaps = [993]
+pop3 = [110]
+pop3s = [995]
+proxy_from = []
+
+[tls]
+certs = "certs"
+fallback = ""
+
+[accounts]
+domains = "domains"
+system_domains = []
+recipient_delimiter = "+"
+
+[auth]
+allow_plain_on_loopback = false
+exempt = []
+
+[mail]
+home = "/var/lib/mailcote/mail/{domain}/{user}/Maildir"
+layout = "maildir++"
+coexist = false
+
+[folders]
+drafts = "Drafts"
+sent = "Sent"
+junk = "Junk"
+trash = "Trash"
+archive = "Archive"
+
+[limits]
+max_message_size = "50M"
+max_recipients = 1000
+connections = 20000
+connections_per_address = 200
+connections_per_user = 50
+drain = "20s"
+"#;

@@ -1,0 +1,330 @@
+//! `mailcote.toml` becomes a [`Config`].
+//!
+//! Owns the keys, their defaults ([`DEFAULTS`], one place) and the reading of their values. An empty file is a complete
+//! configuration. Refuses unknown keys and values out of range, all of them at once, each with file, line, column and what
+//! may have been meant ([`Problems`]). Reads one file and writes nothing; users and aliases are `account`'s.
+//!
+//! Only `daemon` and `cli` import this module: every other module takes its own small `Settings`.
+
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::store::{Layout, Name, Role};
+use crate::wire::Network;
+
+mod defaults;
+mod problem;
+mod read;
+mod value;
+
+pub use defaults::DEFAULTS;
+pub use problem::{Problem, Problems, meant};
+pub use read::keys;
+pub use value::is_host_name;
+
+/// Where the configuration is unless `--config` says otherwise.
+pub const DEFAULT_FILE: &str = "/etc/mailcote/mailcote.toml";
+
+/// Everything an administrator can set, with defaults filled in.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it came from.
+    pub file: PathBuf,
+    /// Our name in greetings, Received headers and file names: never empty.
+    pub hostname: String,
+    /// The account that the daemon runs as once its ports are open; unused where it is not started as root.
+    pub user: String,
+    /// What to log: a level, or a filter as `tracing` understands it.
+    pub log: String,
+    /// Confine the process after start-up.
+    pub sandbox: bool,
+    /// Where to listen.
+    pub listeners: Vec<Listener>,
+    /// Who may send a PROXY header, on listeners that expect one.
+    pub proxy_from: Vec<Network>,
+    /// Certificates and their keys.
+    pub tls: Tls,
+    /// Where users and aliases are.
+    pub accounts: Accounts,
+    /// How logins are checked.
+    pub auth: Auth,
+    /// Where and how mail is kept.
+    pub mail: Mail,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// A protocol, and whether TLS is there from the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// Mail from other servers; no login.
+    Smtp,
+    /// Mail from our users, TLS after STARTTLS.
+    Submission,
+    /// Mail from our users, TLS from the start.
+    Submissions,
+    /// Mail from a program beside us, which was checked already.
+    Lmtp,
+    /// IMAP, TLS after STARTTLS.
+    Imap,
+    /// IMAP, TLS from the start.
+    Imaps,
+    /// POP3, TLS after STLS.
+    Pop3,
+    /// POP3, TLS from the start.
+    Pop3s,
+}
+
+impl Service {
+    /// Every service with its key in `[listen]`.
+    pub const TABLE: [(Service, &'static str); 8] = [
+        (Service::Smtp, "smtp"),
+        (Service::Submission, "submission"),
+        (Service::Submissions, "submissions"),
+        (Service::Lmtp, "lmtp"),
+        (Service::Imap, "imap"),
+        (Service::Imaps, "imaps"),
+        (Service::Pop3, "pop3"),
+        (Service::Pop3s, "pop3s"),
+    ];
+
+    /// Its key in `[listen]`.
+    pub fn key(self) -> &'static str {
+        Self::TABLE.iter().find(|row| row.0 == self).map_or("", |row| row.1)
+    }
+
+    /// Does a connection begin with a TLS handshake?
+    pub fn implicit_tls(self) -> bool {
+        matches!(self, Service::Submissions | Service::Imaps | Service::Pop3s)
+    }
+}
+
+/// One place to listen at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// What is spoken there.
+    pub service: Service,
+    /// Where.
+    pub place: Place,
+    /// Every connection begins with a PROXY header (versions 1 and 2), from a peer in `proxy_from`.
+    pub proxy: bool,
+}
+
+/// An address to listen at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// This TCP port on every address of the machine, IPv6 and IPv4.
+    Port(u16),
+    /// This address alone.
+    Address(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Port(port) => write!(f, "port {port}"),
+            Place::Address(address) => write!(f, "{address}"),
+            Place::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// `[tls]`.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Directory of `NAME/fullchain.pem` and `NAME/privkey.pem`.
+    pub certs: PathBuf,
+    /// Certificate for clients that send no name or one we have none for; by default that of the host name, else the first.
+    pub fallback: Option<String>,
+}
+
+/// `[accounts]`.
+#[derive(Debug, Clone)]
+pub struct Accounts {
+    /// Directory with one directory a domain.
+    pub domains: PathBuf,
+    /// Domains whose users are users of this system, with mail in their `~/Maildir`; lower case.
+    pub system_domains: Vec<String>,
+    /// What separates a user from the detail in `user+detail`.
+    pub recipient_delimiter: Option<char>,
+}
+
+/// `[auth]`.
+#[derive(Debug, Clone)]
+pub struct Auth {
+    /// Passwords may travel in clear between programs on this machine.
+    pub allow_plain_on_loopback: bool,
+    /// Networks whose failed logins are not slowed down (loopback never is).
+    pub exempt: Vec<Network>,
+}
+
+/// `[mail]` and `[folders]`.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// Where a virtual user's Maildir is; `{domain}` and `{user}` stand for the parts of the address.
+    pub home: String,
+    /// How folders lie in it.
+    pub layout: Layout,
+    /// A running Dovecot works in the same Maildirs: honour its locks.
+    pub coexist: bool,
+    /// Folders made at first use.
+    pub folders: Vec<(Name, Role)>,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes in a message on the wire.
+    pub max_message_size: u64,
+    /// Recipients in one SMTP transaction.
+    pub max_recipients: usize,
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections from one address.
+    pub connections_per_address: usize,
+    /// Logged-in connections of one user.
+    pub connections_per_user: usize,
+    /// How long a transfer may go on after SIGTERM.
+    pub drain: Duration,
+}
+
+impl Config {
+    /// Read `file`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; a file that cannot be read is one problem.
+    pub fn load(file: &Path) -> Result<Config, Problems> {
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
+        match fs::read_to_string(&file) {
+            Ok(text) => Config::parse(&file, &text),
+            Err(e) => Err(Problems(vec![Problem::whole(&file, format!("cannot be read: {e}"))])),
+        }
+    }
+
+    /// Understand `text`, which is what `file` (an absolute path) holds.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(file: &Path, text: &str) -> Result<Config, Problems> {
+        let dir = file.parent().unwrap_or(Path::new("/"));
+        let mut reader = read::Reader::new(file, text);
+        let r = &mut reader;
+        let config = Config {
+            file: file.into(),
+            hostname: hostname(r),
+            user: r.get("user", value::text),
+            log: r.get("log", value::text),
+            sandbox: r.get("sandbox", value::switch),
+            listeners: listeners(r, dir),
+            proxy_from: r.get("listen.proxy_from", value::networks),
+            tls: Tls {
+                certs: r.get("tls.certs", |v| value::path(v, dir)),
+                fallback: Some(r.get("tls.fallback", value::text)).filter(|name| !name.is_empty()),
+            },
+            accounts: Accounts {
+                domains: r.get("accounts.domains", |v| value::path(v, dir)),
+                system_domains: r.get("accounts.system_domains", value::domains),
+                recipient_delimiter: r.get("accounts.recipient_delimiter", value::delimiter),
+            },
+            auth: Auth {
+                allow_plain_on_loopback: r.get("auth.allow_plain_on_loopback", value::switch),
+                exempt: r.get("auth.exempt", value::networks),
+            },
+            mail: Mail {
+                home: r.get("mail.home", value::home),
+                layout: r.get("mail.layout", value::layout),
+                coexist: r.get("mail.coexist", value::switch),
+                folders: folders(r),
+            },
+            limits: Limits {
+                max_message_size: r.get("limits.max_message_size", value::size),
+                max_recipients: r.get("limits.max_recipients", value::count),
+                connections: r.get("limits.connections", value::count),
+                connections_per_address: r.get("limits.connections_per_address", value::count),
+                connections_per_user: r.get("limits.connections_per_user", value::count),
+                drain: r.get("limits.drain", value::duration),
+            },
+        };
+        check_log(&mut reader, &config);
+        check_proxy(&mut reader, &config);
+        match reader.finish() {
+            problems if problems.is_empty() => Ok(config),
+            problems => Err(Problems(problems)),
+        }
+    }
+}
+
+/// The name that was set, or the system's.
+fn hostname(r: &mut read::Reader<'_>) -> String {
+    let name = r.get("hostname", value::text);
+    if name.is_empty() {
+        let own = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        return own.filter(|name| value::is_host_name(name)).unwrap_or_else(|| "localhost".into());
+    }
+    if !value::is_host_name(&name) {
+        r.note_at("hostname", format!("hostname: \"{name}\" is not a host name such as \"mail.example.org\""));
+    }
+    name
+}
+
+fn listeners(r: &mut read::Reader<'_>, dir: &Path) -> Vec<Listener> {
+    let mut all: Vec<Listener> = Vec::new();
+    for (service, name) in Service::TABLE {
+        let key = format!("listen.{name}");
+        for listener in r.get(&key, |v| value::listeners(v, service, dir)) {
+            match all.iter().find(|other| other.place == listener.place) {
+                Some(other) => {
+                    r.note_at(&key, format!("{key}: {} is in listen.{} already", listener.place, other.service.key()));
+                }
+                None => all.push(listener),
+            }
+        }
+    }
+    all
+}
+
+fn folders(r: &mut read::Reader<'_>) -> Vec<(Name, Role)> {
+    let mut all: Vec<(Name, Role)> = Vec::new();
+    for (key, role) in [
+        ("folders.drafts", Role::Drafts),
+        ("folders.sent", Role::Sent),
+        ("folders.junk", Role::Junk),
+        ("folders.trash", Role::Trash),
+        ("folders.archive", Role::Archive),
+    ] {
+        let Some(name) = r.get(key, value::folder) else { continue };
+        if all.iter().any(|(other, _)| *other == name) {
+            r.note_at(key, format!("{key}: the folder \"{name}\" has another role already"));
+        } else {
+            all.push((name, role));
+        }
+    }
+    all
+}
+
+fn check_log(r: &mut read::Reader<'_>, config: &Config) {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    if tracing_subscriber::EnvFilter::try_new(&config.log).is_err() || config.log.is_empty() {
+        r.note_at("log", format!("log: \"{}\" is not a level; {} are", config.log, LEVELS.join(", ")));
+    } else if !config.log.contains(['=', ',']) && !LEVELS.contains(&config.log.to_ascii_lowercase().as_str()) {
+        // EnvFilter takes any word as the name of a module, which would silence the log over a misspelt level.
+        let near = meant(&config.log, LEVELS).map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+        r.note_at("log", format!("log: \"{}\" is not a level{near}", config.log));
+    }
+}
+
+fn check_proxy(r: &mut read::Reader<'_>, config: &Config) {
+    let expects = config.listeners.iter().find(|listener| listener.proxy);
+    if let (Some(listener), true) = (expects, config.proxy_from.is_empty()) {
+        let key = format!("listen.{}", listener.service.key());
+        r.note_at(&key, format!("{key}: proxy = true, but listen.proxy_from names nobody who may send the header"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! What is wrong in a file an administrator wrote: where, what, and what to do.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// One mistake in one file. Prints as `FILE:LINE:COLUMN: message`, which editors can jump to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
+    /// Line, from 1; 0 if the file as a whole is meant.
+    pub line: usize,
+    /// Column in characters, from 1; 0 if the line as a whole is meant.
+    pub column: usize,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl Problem {
+    /// A mistake at these bytes of `text`, which is what `file` holds.
+    pub fn at(file: &Path, text: &str, span: &Range<usize>, message: impl Into<String>) -> Problem {
+        let before = text.get(..span.start).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Problem {
+            file: file.into(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            message: message.into(),
+        }
+    }
+
+    /// The file as a whole is wrong: it cannot be read, ...
+    pub fn whole(file: &Path, message: impl Into<String>) -> Problem {
+        Problem { file: file.into(), line: 0, column: 0, message: message.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if self.line > 0 {
+            write!(f, "{}:", self.line)?;
+        }
+        if self.column > 0 {
+            write!(f, "{}:", self.column)?;
+        }
+        write!(f, " {}", self.message)
+    }
+}
+
+/// Every mistake that was found, in order of files and lines. Prints one a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, problem) in self.0.iter().enumerate() {
+            if n > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Which of `known` did somebody mean who wrote `word`? One that differs in a letter or two, or a third of them.
+pub fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let word = word.to_lowercase().replace('-', "_");
+    let near = |candidate: &str| word.chars().count().max(candidate.len()).div_ceil(3).min(4);
+    known
+        .into_iter()
+        .map(|candidate| (distance(&word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= near(candidate))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters must be added, removed or changed (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let change = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_from_one_in_characters() {
+        let text = "a = 1\nü = \"é\" x\n";
+        let at = text.find('x').unwrap();
+        let problem = Problem::at(Path::new("f"), text, &(at..at + 1), "no");
+        assert_eq!(problem.to_string(), "f:2:9: no");
+    }
+
+    #[test]
+    fn near_words_are_recognized() {
+        let known = ["hostname", "log", "max_message_size"];
+        for (word, expected) in [
+            ("hostnme", Some("hostname")),
+            ("Hostname", Some("hostname")),
+            ("max-message-size", Some("max_message_size")),
+            ("max_msg_size", Some("max_message_size")),
+            ("lgo", None),
+            ("lo", Some("log")),
+            ("colour", None),
+        ] {
+            assert_eq!(meant(word, known), expected, "{word}");
+        }
+    }
+}
