@@ -9,10 +9,16 @@
 //! Every public call works under the owner's identity ([`Owner::assume`]), blocks on the disk, and returns only when
 //! what it did is durable. It never talks to a client and is never called with a client's lock held.
 
+#[allow(dead_code)]
+mod dirsync;
+#[allow(dead_code)]
+mod draft;
 mod error;
 mod home;
 mod name;
 mod skeleton;
+#[allow(dead_code)]
+mod watch;
 
 pub use error::{Error, Result};
 pub use home::{Assumed, Home, Layout, Owner};
