@@ -195,7 +195,9 @@ impl Deferred {
             match result {
                 // The folder was deleted or renamed meanwhile; whoever did that synced it.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => tracing::error!(path = %directory.display(), error = %e, "flag changes may not survive a power cut"),
+                Err(e) => {
+                    tracing::error!(path = %directory.display(), error = %e, "flag changes may not survive a power cut")
+                }
                 Ok(()) => {}
             }
         }

@@ -38,6 +38,8 @@ pub struct Draft {
     after_cr: bool,
     disk: u64,
     wire: u64,
+    /// Bytes of the file that are known to be on the disk.
+    synced: u64,
     /// The file has its name in a folder now; there is nothing to remove.
     placed: bool,
 }
@@ -64,6 +66,7 @@ impl Draft {
             after_cr: false,
             disk: 0,
             wire: 0,
+            synced: 0,
             placed: false,
         })
     }
@@ -149,18 +152,26 @@ impl Draft {
         self.write_out()
     }
 
-    /// Finish and bring the data to the disk, with `date` (seconds since 1970) as INTERNALDATE if given.
-    pub(super) fn sync(&mut self, date: Option<i64>) -> Result<()> {
+    /// Make everything written so far durable, so that only names are left to change. A caller with several recipients prepares
+    /// all drafts this way before the first is delivered. Once it failed the draft is lost: drop it.
+    pub fn sync(&mut self) -> Result<()> {
         self.finish()?;
-        if let Some(date) = date {
-            let when = match u64::try_from(date) {
-                Ok(after) => SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(after)),
-                Err(_) => SystemTime::UNIX_EPOCH.checked_sub(Duration::from_secs(date.unsigned_abs())),
-            };
-            let when = when.ok_or(Error::Cannot("date is out of range"))?;
-            self.file.set_times(FileTimes::new().set_modified(when)).map_err(|e| Error::io(&self.path, e))?;
+        if self.synced < self.disk {
+            fsio::sync_all(&self.file, &self.path).map_err(|e| Error::io(&self.path, e))?;
+            self.synced = self.disk;
         }
-        fsio::sync_all(&self.file, &self.path).map_err(|e| Error::io(&self.path, e))
+        Ok(())
+    }
+
+    /// Give the message an INTERNALDATE, in seconds since 1970. Call before [`Draft::sync`] and after the last write.
+    pub(super) fn set_date(&mut self, date: i64) -> Result<()> {
+        self.finish()?;
+        let when = match u64::try_from(date) {
+            Ok(after) => SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(after)),
+            Err(_) => SystemTime::UNIX_EPOCH.checked_sub(Duration::from_secs(date.unsigned_abs())),
+        };
+        let when = when.ok_or(Error::Cannot("date is out of range"))?;
+        self.file.set_times(FileTimes::new().set_modified(when)).map_err(|e| Error::io(&self.path, e))
     }
 
     /// Bytes on the wire so far, a held CR counted.
@@ -347,7 +358,8 @@ mod tests {
         for date in [0, 1_000_000_000, -86_400] {
             let mut draft = draft(dir.path());
             draft.write(b"x\r\n").unwrap();
-            draft.sync(Some(date)).unwrap();
+            draft.set_date(date).unwrap();
+            draft.sync().unwrap();
             assert_eq!(fs::metadata(draft.path()).unwrap().mtime(), date);
         }
     }

@@ -20,6 +20,7 @@ mod skeleton;
 #[allow(dead_code)]
 mod watch;
 
+pub use draft::{Draft, Mark};
 pub use error::{Error, Result};
 pub use home::{Assumed, Home, Layout, Owner};
 pub use name::{Name, Role};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::sync::Arc;
 
-use super::{Home, Name, Result, Role};
+use super::{Draft, Home, Mark, Name, Result, Role};
 use crate::mail::Flags;
 use crate::notice::Raiser;
 
@@ -96,32 +96,13 @@ impl Store {
     pub fn draft(&self) -> Result<Draft> {
         todo!()
     }
+    /// Begin a copy of `source` for another recipient, perhaps in another account: `head` is its own (whole lines, CRLF), what
+    /// follows `mark` in `source` is the same, copied by the kernel.
+    pub fn draft_from(&self, head: &[u8], source: &mut Draft, mark: Mark) -> Result<Draft> {
+        todo!()
+    }
     /// A draft becomes mail in `new/` of a folder: synced, renamed, directory synced, watchers told. No UID is given here.
     pub fn deliver(&self, draft: Draft, folder: &Name) -> Result<()> {
-        todo!()
-    }
-}
-
-/// A message being written in `tmp/`. Dropped without being delivered or appended, it is removed.
-pub struct Draft;
-
-impl Draft {
-    /// Add wire bytes (CRLF), in pieces cut anywhere; line ends become LF on disk. A bare LF is a line end as well (smtp copies
-    /// from one draft's file into the next). Counts both sizes.
-    pub fn write(&mut self, wire: &[u8]) -> Result<()> {
-        todo!()
-    }
-    /// Bytes on the wire so far.
-    pub fn wire_size(&self) -> u64 {
-        todo!()
-    }
-    /// Make everything written so far durable, so that `deliver` has only names left to change. SMTP prepares the drafts of
-    /// all recipients this way before it commits the first. Once it failed the draft is lost.
-    pub fn sync(&mut self) -> Result<()> {
-        todo!()
-    }
-    /// The file with all that was written so far (to make a copy for a second recipient: read by offset).
-    pub fn file(&self) -> &File {
         todo!()
     }
 }

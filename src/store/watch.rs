@@ -31,7 +31,8 @@ use notify::event::{Flag, ModifyKind, RenameMode};
 use notify::{Config, ErrorKind, EventKind, INotifyWatcher, RecursiveMode, Watcher};
 
 /// How often a folder that cannot be watched is looked at: Dovecot's own interval is 30 s; two `stat` calls a folder cost little.
-const POLL_EVERY: Duration = Duration::from_secs(5);
+/// Tests do not wait that long.
+const POLL_EVERY: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5000 });
 
 /// What happened in a watched directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +134,12 @@ impl Watch {
         if !watched {
             self.start_polling();
         }
-        Looking { shared: Arc::clone(&self.shared), directory: directory.to_owned(), sink: Arc::downgrade(sink), watched }
+        Looking {
+            shared: Arc::clone(&self.shared),
+            directory: directory.to_owned(),
+            sink: Arc::downgrade(sink),
+            watched,
+        }
     }
 
     /// Directories that cannot be watched and are polled, for metrics.
@@ -149,7 +155,9 @@ impl Watch {
         let shared = Arc::clone(&self.shared);
         match std::thread::Builder::new().name("mailcote-poll".into()).spawn(move || shared.poll()) {
             Ok(handle) => *poller = Some(handle),
-            Err(e) => tracing::error!(error = %e, "cannot start the polling thread: IDLE will not see what other programs do"),
+            Err(e) => {
+                tracing::error!(error = %e, "cannot start the polling thread: IDLE will not see what other programs do")
+            }
         }
     }
 }
@@ -233,8 +241,7 @@ impl Shared {
             tracing::warn!(
                 path = %directory.display(),
                 error = why,
-                "cannot watch; polling every {} s instead (raise fs.inotify.max_user_watches)",
-                POLL_EVERY.as_secs()
+                "cannot watch; polling every {POLL_EVERY:?} instead (raise fs.inotify.max_user_watches)"
             );
         }
     }
