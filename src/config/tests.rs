@@ -80,7 +80,10 @@ fn each_mistake_is_placed_and_explained() {
         ),
         ("[mail]\nhome = \"/mail\"", "2:8: mail.home: {user} must be part of it"),
         ("[mail]\nhome = \"/mail/{user}/{realm}\"", "2:8: mail.home: unknown placeholder at \"{realm}\""),
-        ("[auth]\nexempt = [\"10.0.0.0/40\"]", "2:11: auth.exempt: \"/40\" is not a prefix length"),
+        (
+            "[auth]\nexempt = [\"10.0.0.0/40\"]",
+            "2:11: auth.exempt: `10.0.0.0/40`: the number after the / must be 0 to 32",
+        ),
         ("[folders]\nsent = \"Drafts\"", "2:8: folders.sent: the folder \"Drafts\" has another role already"),
         ("log = \"inof\"", "1:7: log: \"inof\" is not a level; did you mean \"info\"?"),
         ("hostname = \"-x\"", "1:12: hostname: \"-x\" is not a host name"),

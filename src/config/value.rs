@@ -13,7 +13,7 @@ use toml::de::DeValue;
 
 use super::{Listener, Place, Service};
 use crate::store::{Layout, Name};
-use crate::wire::Network;
+use crate::wire::{BadNetwork, Network};
 
 /// A value and where it stands.
 pub type Value<'i> = Spanned<DeValue<'i>>;
@@ -176,7 +176,7 @@ fn list<T>(value: &Value<'_>, wanted: &str, one: impl Fn(&Value<'_>) -> Read<T>)
 /// Addresses and networks.
 pub fn networks(value: &Value<'_>) -> Read<Vec<Network>> {
     list(value, "a list of addresses and networks", |item| {
-        text(item)?.parse().or_else(|e| bad(item, format!("{e}; write \"192.0.2.7\" or \"192.0.2.0/24\"")))
+        text(item)?.parse().or_else(|e: BadNetwork| bad(item, e.to_string()))
     })
 }
 
