@@ -29,11 +29,16 @@ fallback = ""
 [accounts]
 domains = "domains"
 system_domains = []
+default_domain = ""
+postmaster = ""
 recipient_delimiter = "+"
+detail_to_folder = true
 
 [auth]
 allow_plain_on_loopback = false
 exempt = []
+scram = "auto"
+secret = "/var/lib/mailcote/secret"
 
 [mail]
 home = "/var/lib/mailcote/mail/{domain}/{user}/Maildir"

@@ -12,9 +12,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::account::Scram;
 use crate::store::{Layout, Name, Role};
 use crate::wire::Network;
 
+mod convert;
 mod defaults;
 mod problem;
 mod read;
@@ -150,8 +152,14 @@ pub struct Accounts {
     pub domains: PathBuf,
     /// Domains whose users are users of this system, with mail in their `~/Maildir`; lower case.
     pub system_domains: Vec<String>,
+    /// Domain of a login, or of the bare `postmaster`, without one; by default the only domain there is.
+    pub default_domain: Option<String>,
+    /// Who gets mail for a postmaster whom no file names; by default the first user of the domain.
+    pub postmaster: Option<String>,
     /// What separates a user from the detail in `user+detail`.
     pub recipient_delimiter: Option<char>,
+    /// Deliver `user+detail` to the folder of that name, if it exists.
+    pub detail_to_folder: bool,
 }
 
 /// `[auth]`.
@@ -161,6 +169,10 @@ pub struct Auth {
     pub allow_plain_on_loopback: bool,
     /// Networks whose failed logins are not slowed down (loopback never is).
     pub exempt: Vec<Network>,
+    /// When SCRAM mechanisms are announced.
+    pub scram: Scram,
+    /// File of 32 random bytes, made when it is missing.
+    pub secret: PathBuf,
 }
 
 /// `[mail]` and `[folders]`.
@@ -229,11 +241,16 @@ impl Config {
             accounts: Accounts {
                 domains: r.get("accounts.domains", |v| value::path(v, dir)),
                 system_domains: r.get("accounts.system_domains", value::domains),
+                default_domain: r.get("accounts.default_domain", value::domain),
+                postmaster: r.get("accounts.postmaster", value::address),
+                detail_to_folder: r.get("accounts.detail_to_folder", value::switch),
                 recipient_delimiter: r.get("accounts.recipient_delimiter", value::delimiter),
             },
             auth: Auth {
                 allow_plain_on_loopback: r.get("auth.allow_plain_on_loopback", value::switch),
                 exempt: r.get("auth.exempt", value::networks),
+                scram: r.get("auth.scram", value::scram),
+                secret: r.get("auth.secret", |v| value::path(v, dir)),
             },
             mail: Mail {
                 home: r.get("mail.home", value::home),

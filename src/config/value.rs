@@ -12,6 +12,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::{Listener, Place, Service};
+use crate::account::Scram;
 use crate::store::{Layout, Name};
 use crate::wire::{BadNetwork, Network};
 
@@ -186,6 +187,36 @@ pub fn domains(value: &Value<'_>) -> Read<Vec<String>> {
         let name = text(item)?.to_lowercase();
         if is_host_name(&name) { Ok(name) } else { bad(item, format!("\"{name}\" is not a domain name")) }
     })
+}
+
+/// A domain name in lower case, or `""` for none.
+pub fn domain(value: &Value<'_>) -> Read<Option<String>> {
+    let name = text(value)?.to_lowercase();
+    match name.as_str() {
+        "" => Ok(None),
+        _ if is_host_name(&name) => Ok(Some(name)),
+        _ => bad(value, format!("\"{name}\" is not a domain name")),
+    }
+}
+
+/// A full address, or `""` for none.
+pub fn address(value: &Value<'_>) -> Read<Option<String>> {
+    let text = text(value)?;
+    match text.rsplit_once('@') {
+        None if text.is_empty() => Ok(None),
+        Some((local, domain)) if !local.is_empty() && is_host_name(domain) => Ok(Some(text)),
+        _ => bad(value, format!("\"{text}\" is not an address such as \"alice@example.org\"")),
+    }
+}
+
+/// When SCRAM is announced.
+pub fn scram(value: &Value<'_>) -> Read<Scram> {
+    match text(value)?.as_str() {
+        "auto" => Ok(Scram::Auto),
+        "always" => Ok(Scram::Always),
+        "never" => Ok(Scram::Never),
+        other => bad(value, format!("\"{other}\" is none of \"auto\", \"always\", \"never\"")),
+    }
 }
 
 /// Could `name` be a host's or a domain's name? UTF-8 labels are allowed (RFC 6531).

@@ -1,0 +1,45 @@
+//! What each module is told: a [`Config`] cut into the `Settings` of others.
+
+use super::Config;
+use crate::{account, net, store};
+
+impl Config {
+    /// For `account`.
+    pub fn account(&self) -> account::Settings {
+        account::Settings {
+            domains: self.accounts.domains.clone(),
+            maildir: self.mail.home.clone(),
+            layout: self.mail.layout,
+            delimiter: self.accounts.recipient_delimiter,
+            detail: self.accounts.detail_to_folder,
+            default_domain: self.accounts.default_domain.clone(),
+            postmaster: self.accounts.postmaster.clone(),
+            system_domains: self.accounts.system_domains.clone(),
+            exempt: self.auth.exempt.clone(),
+            clear_on_loopback: self.auth.allow_plain_on_loopback,
+            max_seats: self.limits.connections_per_user,
+            scram: self.auth.scram,
+            secret_file: Some(self.auth.secret.clone()),
+        }
+    }
+
+    /// For `store`.
+    pub fn store(&self) -> store::Settings {
+        store::Settings {
+            hostname: self.hostname.clone(),
+            coexist: self.mail.coexist,
+            default_folders: self.mail.folders.clone(),
+        }
+    }
+
+    /// For `net`.
+    pub fn net(&self) -> net::Settings {
+        net::Settings {
+            max_connections: self.limits.connections,
+            max_per_address: self.limits.connections_per_address,
+            proxies: self.proxy_from.clone(),
+            drain: self.limits.drain,
+            ..net::Settings::default()
+        }
+    }
+}
