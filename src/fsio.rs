@@ -20,6 +20,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, renameat2};
 
@@ -87,6 +88,11 @@ pub fn open_append(path: &Path, mode: u32) -> io::Result<File> {
         .open(path)
 }
 
+/// Open the existing file `path` for reading and appending.
+pub fn open_to_append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).bits()).open(path)
+}
+
 /// Write all of `bytes` to `file`, which is known as `path`.
 pub fn write(file: &File, path: &Path, bytes: &[u8]) -> io::Result<()> {
     step(&Step::Write(path));
@@ -104,6 +110,12 @@ pub fn copy_range(from: &File, offset: u64, to: &File, path: &Path, length: u64)
         copied if copied == length => Ok(()),
         _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
+}
+
+/// Cut `file` down to `length` bytes.
+pub fn truncate(file: &File, path: &Path, length: u64) -> io::Result<()> {
+    step(&Step::Write(path));
+    file.set_len(length)
 }
 
 /// Data of `file` to the disk (fdatasync: also its size, not its times).
@@ -176,6 +188,15 @@ pub fn sync_open_dir(dir: &File, path: &Path) -> io::Result<()> {
 /// Replace the file `path` by `bytes`, wholly or not at all: temporary file beside it, sync, rename, sync of
 /// the directory. Callers that can race each other hold a lock of their own.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    replace_with(path, bytes, mode, None).map(drop)
+}
+
+/// As [`replace`], with a modification time; gives the new file.
+pub fn replace_dated(path: &Path, bytes: &[u8], mode: u32, modified: SystemTime) -> io::Result<File> {
+    replace_with(path, bytes, mode, Some(modified))
+}
+
+fn replace_with(path: &Path, bytes: &[u8], mode: u32, modified: Option<SystemTime>) -> io::Result<File> {
     let temporary = beside(path, ".tmp");
     match unlink(&temporary) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -183,13 +204,15 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     }
     let file = create(&temporary, mode)?;
     write(&file, &temporary, bytes)
-        .and_then(|()| sync_data(&file, &temporary))
+        .and_then(|()| modified.map_or(Ok(()), |modified| file.set_modified(modified)))
+        .and_then(|()| sync_all(&file, &temporary))
         .and_then(|()| rename(&temporary, path))
         .inspect_err(|_| {
             // The first error is the one to report; the leftover is overwritten next time.
             let _ = fs::remove_file(&temporary);
         })?;
-    sync_dir(path.parent().unwrap_or(Path::new(".")))
+    sync_dir(path.parent().unwrap_or(Path::new(".")))?;
+    Ok(file)
 }
 
 /// `path` with `suffix` added to its last component.

@@ -6,5 +6,6 @@
 
 pub mod address;
 pub mod flags;
+pub mod utf7;
 
 pub use flags::Flags;

@@ -14,9 +14,16 @@ mod dirsync;
 #[allow(dead_code)]
 mod draft;
 mod error;
+pub mod filename;
 mod home;
+pub mod journal;
+pub mod keywords;
+pub mod lock;
 mod name;
+pub mod record;
 mod skeleton;
+pub mod uidlist;
+pub mod uidvalidity;
 #[allow(dead_code)]
 mod watch;
 

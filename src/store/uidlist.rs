@@ -1,0 +1,665 @@
+//! `dovecot-uidlist`: which message has which UID. The format is Dovecot's (version 3), so that a folder can go from
+//! Dovecot to us and back, or be used by both at once.
+//!
+//! ```text
+//! 3 V<uidvalidity> N<next uid> G<32 hex digits> [<letter><value> ...]
+//! <uid>[ <letter><value> ...] :<base>
+//! ```
+//!
+//! UIDs strictly ascend. The next UID is the greater of N and the last record's UID plus one, so an append leaves the
+//! header alone. The file only grows, or is replaced by rename; it is never edited in place, since readers take no lock and see
+//! a change by inode and size. A last line without its end is one that is being written, or was cut by a crash: it is not read.
+//! Fields and header letters that we do not know are written back as they were.
+//!
+//! Version 1 (`1 <uidvalidity> <next uid>`, `<uid> <base>`) is read too; Courier's `courierimapuiddb` is that format, see
+//! [`super::courier`]. The next write makes it version 3.
+//!
+//! What is malformed is reported with what could be read before it ([`Damage`]); the caller calls [`set_aside`] and rebuilds the
+//! list from the journal's second copy, so nobody's UID changes. Dovecot deletes such a file instead.
+//!
+//! Writing asks for the folder's [`Lock`]. Leaves `dovecot-uidlist.tmp` if a rewrite is cut short; the next one replaces it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::lock::Lock;
+use super::{Error, Result, filename};
+use crate::{clock, fsio};
+
+/// The file's name.
+pub const FILE: &str = "dovecot-uidlist";
+/// Bytes of a list that are read: some three million messages. Keeps a planted file from filling the memory.
+const MAX_FILE: u64 = 256 << 20;
+/// UIDs are below this (Dovecot keeps the greatest number for itself).
+pub const MAX_UID: u32 = u32::MAX - 1;
+
+/// First line of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// UIDVALIDITY, never 0.
+    pub uid_validity: u32,
+    /// UIDNEXT, never 0, never lower than it was.
+    pub next_uid: u32,
+    /// The mailbox's id, 32 lower-case hexadecimal digits.
+    pub guid: String,
+    /// Fields with other letters, kept as they are (`P` is the default POP3 UIDL format).
+    pub others: Vec<String>,
+}
+
+impl Header {
+    /// Of a new folder.
+    pub fn new(uid_validity: u32) -> Header {
+        Header { uid_validity, next_uid: 1, guid: new_guid(), others: Vec::new() }
+    }
+}
+
+/// 32 hexadecimal digits that no other folder has.
+pub fn new_guid() -> String {
+    let mut bytes = [0; 16];
+    if SystemRandom::new().fill(&mut bytes).is_err() {
+        // No random source: time and pid are unique enough for an id that is no secret.
+        bytes = (clock::now().as_nanos() << 32 | u128::from(std::process::id())).to_be_bytes();
+    }
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its UID.
+    pub uid: u32,
+    /// Its file name up to the first colon.
+    pub base: Box<[u8]>,
+    /// Fields as in the file, separated by one space: `S20 W23 Pabc`. Most messages have none.
+    pub fields: Option<Box<[u8]>>,
+}
+
+impl Record {
+    /// A message without fields.
+    pub fn new(uid: u32, base: &[u8]) -> Record {
+        Record { uid, base: base.into(), fields: None }
+    }
+
+    /// Value of a field: S size, W size with CRLF, P POP3 UIDL, O POP3 order, G the message's id.
+    pub fn field(&self, letter: u8) -> Option<&[u8]> {
+        let mut fields = self.fields.as_deref()?.split(|b| *b == b' ');
+        fields.find_map(|f| f.strip_prefix(&[letter]))
+    }
+
+    /// Value of a field that is a number.
+    pub fn number(&self, letter: u8) -> Option<u64> {
+        std::str::from_utf8(self.field(letter)?).ok()?.parse().ok()
+    }
+
+    /// Set a field, in its place if it is there. `value` must hold no space and no line end.
+    pub fn set_field(&mut self, letter: u8, value: &[u8]) {
+        let mut fields: Vec<Vec<u8>> = match &self.fields {
+            Some(fields) => fields.split(|b| *b == b' ').map(<[u8]>::to_vec).collect(),
+            None => Vec::new(),
+        };
+        let field = [&[letter], value].concat();
+        match fields.iter_mut().find(|f| f.first() == Some(&letter)) {
+            Some(old) => *old = field,
+            None => fields.push(field),
+        }
+        self.fields = Some(fields.join(&b' ').into());
+    }
+
+    fn render(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.uid.to_string().as_bytes());
+        if let Some(fields) = &self.fields {
+            out.push(b' ');
+            out.extend_from_slice(fields);
+        }
+        out.extend_from_slice(b" :");
+        out.extend_from_slice(&self.base);
+        out.push(b'\n');
+    }
+}
+
+/// A list that does not follow the rules, with what stood before the first fault.
+#[derive(Debug)]
+pub struct Damage {
+    /// Line of the fault, from 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub why: &'static str,
+    /// The header, if that was good.
+    pub header: Option<Header>,
+    /// Records before the fault.
+    pub records: Vec<Record>,
+}
+
+/// What reading found.
+#[derive(Debug)]
+pub enum Found {
+    /// There is no list.
+    Missing,
+    /// All of it.
+    Whole(UidList, Vec<Record>),
+    /// Not what it should be.
+    Damaged(Damage),
+}
+
+/// What [`UidList::refresh`] found.
+#[derive(Debug)]
+pub enum Change {
+    /// Nothing.
+    Same,
+    /// These were added at the end; what was known before stands.
+    Added(Vec<Record>),
+    /// The file was replaced; this is all of it.
+    Replaced(Vec<Record>),
+    /// There is none any more.
+    Missing,
+    /// Not what it should be.
+    Damaged(Damage),
+}
+
+/// Which file we have read, and up to where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    device: u64,
+    inode: u64,
+    /// Bytes read: up to the end of the last whole line.
+    end: u64,
+    /// Its size then.
+    size: u64,
+}
+
+/// An open list: the header and the place up to which it was read. The records belong to the caller.
+#[derive(Debug)]
+pub struct UidList {
+    path: PathBuf,
+    header: Header,
+    place: Place,
+    last_uid: u32,
+    /// Records in the file, dead ones included.
+    records: usize,
+    /// Must the next write replace the file? (Version 1, no G, repaired order, a cut last line.)
+    must_rewrite: bool,
+}
+
+impl UidList {
+    /// Read the list of the folder in `dir`.
+    pub fn read(dir: &Path) -> Result<Found> {
+        Self::load(&dir.join(FILE))
+    }
+
+    /// Read a list of this format, whatever its name.
+    pub(super) fn load(path: &Path) -> Result<Found> {
+        let Some((bytes, mut place)) = read_from(path, None)? else { return Ok(Found::Missing) };
+        let mut reader = Reader { bytes: &bytes, line: 0 };
+        let (version, header) = match reader.next().ok_or("no header").and_then(parse_header) {
+            Ok(parsed) => parsed,
+            Err(why) => {
+                return Ok(Found::Damaged(Damage { line: 1, why, header: None, records: Vec::new() }));
+            }
+        };
+        let mut list = UidList { path: path.into(), header, place, last_uid: 0, records: 0, must_rewrite: false };
+        let mut records = Vec::new();
+        if let Err(why) = list.take_records(&mut reader, version, &mut records) {
+            list.drop_doubles(&mut records);
+            return Ok(Found::Damaged(Damage { line: reader.line, why, header: Some(list.header), records }));
+        }
+        place.end = place.size - reader.bytes.len() as u64;
+        list.place = place;
+        list.must_rewrite |= version != 3 || list.header.guid.is_empty();
+        if list.header.guid.is_empty() {
+            list.header.guid = new_guid();
+        }
+        list.drop_doubles(&mut records);
+        Ok(Found::Whole(list, records))
+    }
+
+    /// A list that is not on disk yet; the first write makes it.
+    pub fn new(dir: &Path, header: Header) -> UidList {
+        let place = Place { device: 0, inode: 0, end: 0, size: 0 };
+        UidList { path: dir.join(FILE), header, place, last_uid: 0, records: 0, must_rewrite: true }
+    }
+
+    /// The header, `next_uid` brought up to date with the records.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Look whether somebody else has written. One stat if not.
+    pub fn refresh(&mut self) -> Result<Change> {
+        match std::fs::metadata(&self.path) {
+            Ok(now) if self.is_unchanged(&now) => return Ok(Change::Same),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io(&self.path, e)),
+            _ => {}
+        }
+        let Some((bytes, place)) = read_from(&self.path, Some(self.place))? else { return Ok(Change::Missing) };
+        let grown =
+            (place.device, place.inode) == (self.place.device, self.place.inode) && place.size >= self.place.end;
+        if !grown {
+            return self.reload();
+        }
+        let mut reader = Reader { bytes: &bytes, line: self.records + 1 };
+        let mut records = Vec::new();
+        if self.take_records(&mut reader, 3, &mut records).is_err() {
+            // Perhaps a new file that has the old one's inode: judge it from its beginning.
+            return self.reload();
+        }
+        self.place = Place { end: place.size - reader.bytes.len() as u64, ..place };
+        Ok(if records.is_empty() { Change::Same } else { Change::Added(records) })
+    }
+
+    fn is_unchanged(&self, now: &std::fs::Metadata) -> bool {
+        (now.dev(), now.ino(), now.len()) == (self.place.device, self.place.inode, self.place.size)
+    }
+
+    fn reload(&mut self) -> Result<Change> {
+        let seen = self.header.clone();
+        Ok(match Self::load(&self.path)? {
+            Found::Missing => Change::Missing,
+            Found::Damaged(damage) => Change::Damaged(damage),
+            Found::Whole(mut list, records) => {
+                if list.header.uid_validity == seen.uid_validity && list.header.next_uid < seen.next_uid {
+                    // UIDs that were given must not be given again, whatever the file says now.
+                    list.header.next_uid = seen.next_uid;
+                    list.must_rewrite = true;
+                }
+                *self = list;
+                Change::Replaced(records)
+            }
+        })
+    }
+
+    fn take_records(&mut self, reader: &mut Reader<'_>, version: u32, to: &mut Vec<Record>) -> Fault<()> {
+        for line in reader.by_ref() {
+            let record = parse_record(line, version)?;
+            if record.uid <= self.last_uid {
+                return Err("UIDs do not ascend");
+            }
+            self.last_uid = record.uid;
+            self.header.next_uid = self.header.next_uid.max(record.uid + 1);
+            self.records += 1;
+            to.push(record);
+        }
+        Ok(())
+    }
+
+    /// One base under two UIDs: the newer UID stays, as in Dovecot.
+    fn drop_doubles(&mut self, records: &mut Vec<Record>) {
+        let mut newest: HashMap<&[u8], u32> = HashMap::with_capacity(records.len());
+        for record in &*records {
+            newest.insert(&record.base, record.uid);
+        }
+        if newest.len() < records.len() {
+            let keep: Vec<bool> = records.iter().map(|r| newest[&*r.base] == r.uid).collect();
+            drop(newest);
+            let mut keep = keep.into_iter();
+            records.retain(|_| keep.next().unwrap_or(true));
+            self.must_rewrite = true;
+        }
+    }
+
+    /// Must the next change be a [`UidList::rewrite`]? So it is when the file is not as we would write it, or when a quarter
+    /// of its records are dead, `live` being the messages that still exist.
+    pub fn wants_rewrite(&self, live: usize) -> bool {
+        self.must_rewrite || self.place.end < self.place.size || live < self.records - self.records / 4
+    }
+
+    /// Add records at the end, synced. The caller holds the lock, has refreshed since it took it, and asked
+    /// [`UidList::wants_rewrite`]; the UIDs begin at the header's `next_uid`.
+    pub fn append(&mut self, lock: &Lock, records: &[Record]) -> Result<()> {
+        debug_assert!(records.is_sorted_by_key(|r| r.uid) && records.iter().all(|r| r.uid >= self.header.next_uid));
+        let Some(last) = records.last() else { return Ok(()) };
+        let mut bytes = Vec::new();
+        records.iter().for_each(|record| record.render(&mut bytes));
+        let fail = |e| Error::io(&self.path, e);
+        let file = fsio::open_to_append(&self.path).map_err(fail)?;
+        if !lock.is_ours() || !self.is_unchanged(&file.metadata().map_err(fail)?) {
+            return Err(Error::Locked(self.path.clone()));
+        }
+        fsio::write(&file, &self.path, &bytes).and_then(|()| fsio::sync_data(&file, &self.path)).map_err(fail)?;
+        self.place.size += bytes.len() as u64;
+        self.place.end = self.place.size;
+        self.last_uid = last.uid;
+        self.header.next_uid = last.uid + 1;
+        self.records += records.len();
+        Ok(())
+    }
+
+    /// Replace the file by `header` and `records`, synced. The caller holds the lock and has refreshed since it took it.
+    pub fn rewrite<'a>(
+        &mut self,
+        lock: &Lock,
+        header: Header,
+        records: impl Iterator<Item = &'a Record>,
+        mode: u32,
+    ) -> Result<()> {
+        if !lock.is_ours() {
+            return Err(Error::Locked(self.path.clone()));
+        }
+        let mut bytes = render_header(&header);
+        let (mut count, mut last_uid) = (0, 0);
+        for record in records {
+            record.render(&mut bytes);
+            count += 1;
+            last_uid = record.uid;
+        }
+        let fail = |e| Error::io(&self.path, e);
+        fsio::replace(&self.path, &bytes, mode).map_err(fail)?;
+        let now = std::fs::metadata(&self.path).map_err(fail)?;
+        let size = bytes.len() as u64;
+        self.place = Place { device: now.dev(), inode: now.ino(), end: size, size };
+        self.header = Header { next_uid: header.next_uid.max(last_uid + 1), ..header };
+        (self.records, self.last_uid, self.must_rewrite) = (count, last_uid, false);
+        Ok(())
+    }
+}
+
+/// Rename a damaged list aside (`dovecot-uidlist.broken-<seconds>`), for the admin to look at. Call under the lock.
+pub fn set_aside(dir: &Path) -> Result<PathBuf> {
+    let path = dir.join(FILE);
+    let aside = fsio::beside(&path, &format!(".broken-{}", clock::unix()));
+    fsio::rename(&path, &aside).map_err(|e| Error::io(&path, e))?;
+    Ok(aside)
+}
+
+/// The file from `from`'s end if it is the same file and only grew, else nothing of it but its place.
+fn read_from(path: &Path, from: Option<Place>) -> Result<Option<(Vec<u8>, Place)>> {
+    let fail = |e| Error::io(path, e);
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(fail(e)),
+    };
+    let now = file.metadata().map_err(fail)?;
+    if now.len() > MAX_FILE {
+        return Err(Error::Limit("dovecot-uidlist is larger than 256 MiB"));
+    }
+    let mut bytes = Vec::new();
+    let mut start = 0;
+    if let Some(place) = from {
+        if (place.device, place.inode) != (now.dev(), now.ino()) || now.len() < place.end {
+            return Ok(Some((bytes, Place { device: now.dev(), inode: now.ino(), end: 0, size: 0 })));
+        }
+        start = place.end;
+        file.seek(SeekFrom::Start(start)).map_err(fail)?;
+    }
+    bytes.reserve(usize::try_from(now.len() - start).unwrap_or(0));
+    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(fail)?;
+    let size = start + bytes.len() as u64;
+    Ok(Some((bytes, Place { device: now.dev(), inode: now.ino(), end: 0, size })))
+}
+
+type Fault<T> = std::result::Result<T, &'static str>;
+
+/// Whole lines of a buffer; what follows the last line end stays in `bytes`.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    line: usize,
+}
+
+impl<'a> Iterator for Reader<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let end = memchr::memchr(b'\n', self.bytes)?;
+        let line = &self.bytes[..end];
+        self.bytes = &self.bytes[end + 1..];
+        self.line += 1;
+        Some(line)
+    }
+}
+
+fn parse_header(line: &[u8]) -> Fault<(u32, Header)> {
+    let text = std::str::from_utf8(line).map_err(|_| "header is not text")?;
+    let mut fields = text.split(' ');
+    let nonzero = |value: &str| value.parse().ok().filter(|n: &u32| *n != 0);
+    let mut header = Header { uid_validity: 0, next_uid: 0, guid: String::new(), others: Vec::new() };
+    let version = match fields.next() {
+        Some("1") => {
+            header.uid_validity = fields.next().and_then(nonzero).ok_or("bad UIDVALIDITY")?;
+            header.next_uid = fields.next().and_then(nonzero).ok_or("bad next UID")?;
+            1
+        }
+        Some("3") => {
+            for field in fields.filter(|f| !f.is_empty()) {
+                let (letter, value) = field.split_at_checked(1).ok_or("bad header field")?;
+                match letter {
+                    "V" => header.uid_validity = nonzero(value).ok_or("bad UIDVALIDITY")?,
+                    "N" => header.next_uid = nonzero(value).ok_or("bad next UID")?,
+                    "G" if is_guid(value) => header.guid = value.to_ascii_lowercase(),
+                    "G" => {}
+                    _ => header.others.push(field.into()),
+                }
+            }
+            3
+        }
+        _ => return Err("unknown version"),
+    };
+    match (header.uid_validity, header.next_uid) {
+        (0, _) => Err("no UIDVALIDITY"),
+        (_, 0) => Err("no next UID"),
+        _ => Ok((version, header)),
+    }
+}
+
+fn is_guid(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn parse_record(line: &[u8], version: u32) -> Fault<Record> {
+    let digits = line.iter().position(|b| !b.is_ascii_digit()).unwrap_or(line.len());
+    let (number, rest) = line.split_at(digits);
+    let uid: u32 = std::str::from_utf8(number).ok().and_then(|n| n.parse().ok()).ok_or("bad UID")?;
+    if uid == 0 || uid >= MAX_UID {
+        return Err("UID out of range");
+    }
+    let mut rest = rest.strip_prefix(b" ").ok_or("no space after the UID")?;
+    let mut fields: Vec<&[u8]> = Vec::new();
+    if version == 3 {
+        while rest.first() != Some(&b':') {
+            let space = memchr::memchr(b' ', rest).ok_or("no file name")?;
+            if !rest[0].is_ascii_uppercase() {
+                return Err("bad field");
+            }
+            fields.push(&rest[..space]);
+            rest = &rest[space + 1..];
+        }
+        rest = &rest[1..];
+    }
+    // Dovecot's documentation shows names with flags, its code writes them without: take both.
+    let base = &rest[..memchr::memchr(b':', rest).unwrap_or(rest.len())];
+    if !filename::is_base(base) {
+        return Err("bad file name");
+    }
+    let fields = if fields.is_empty() { None } else { Some(fields.join(&b' ').into()) };
+    Ok(Record { uid, base: base.into(), fields })
+}
+
+fn render_header(header: &Header) -> Vec<u8> {
+    let mut line = format!("3 V{} N{} G{}", header.uid_validity, header.next_uid, header.guid);
+    for other in &header.others {
+        line.push(' ');
+        line.push_str(other);
+    }
+    line.push('\n');
+    line.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::lock::Guard;
+    use super::*;
+
+    /// As Dovecot 2.3.19 wrote it after APPEND and after two outside deliveries.
+    const DOVECOTS: &str = "3 V1795299996 N3 G4003e5279b1a026b0949000083ecc375\n\
+        1 :1795299995.M669320P18697.vm,S=20,W=23\n\
+        2 :1795299995.M672444P18697.vm,S=20,W=23\n\
+        3 :bar\n\
+        4 :1795299000.foo,U=3\n";
+
+    fn folder(content: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), content).unwrap();
+        dir
+    }
+
+    fn whole(dir: &Path) -> (UidList, Vec<Record>) {
+        match UidList::read(dir).unwrap() {
+            Found::Whole(list, records) => (list, records),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn lock(dir: &Path) -> Lock {
+        Lock::take(dir, Guard::Folder, true).unwrap()
+    }
+
+    fn content(dir: &Path) -> String {
+        fs::read_to_string(dir.join(FILE)).unwrap()
+    }
+
+    #[test]
+    fn a_list_of_dovecots() {
+        let dir = folder(DOVECOTS);
+        let (list, records) = whole(dir.path());
+        assert_eq!(list.header().uid_validity, 1_795_299_996);
+        assert_eq!(list.header().next_uid, 5, "the last record counts, not N");
+        assert_eq!(list.header().guid, "4003e5279b1a026b0949000083ecc375");
+        assert_eq!(records.iter().map(|r| r.uid).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(*records[3].base, *b"1795299000.foo,U=3");
+        assert!(!list.wants_rewrite(4) && !list.wants_rewrite(3) && list.wants_rewrite(2));
+    }
+
+    #[test]
+    fn an_append_adds_lines_and_leaves_the_rest() {
+        let dir = folder(DOVECOTS);
+        let (mut list, _) = whole(dir.path());
+        let lock = lock(dir.path());
+        let mut new = Record::new(7, b"new,S=1");
+        new.set_field(b'P', b"uidl-7");
+        list.append(&lock, &[Record::new(5, b"five"), new.clone()]).unwrap();
+        assert_eq!(content(dir.path()), format!("{DOVECOTS}5 :five\n7 Puidl-7 :new,S=1\n"));
+        assert_eq!(list.header().next_uid, 8);
+        assert!(matches!(list.refresh().unwrap(), Change::Same));
+        let (again, records) = whole(dir.path());
+        assert_eq!((again.header(), &records[5]), (list.header(), &new));
+    }
+
+    #[test]
+    fn what_others_append_is_read_on() {
+        let dir = folder(DOVECOTS);
+        let (mut list, _) = whole(dir.path());
+        let path = dir.path().join(FILE);
+        fs::write(&path, format!("{DOVECOTS}9 W5 :nine\n10 :te")).unwrap();
+        let Change::Added(added) = list.refresh().unwrap() else { panic!() };
+        assert_eq!((added.len(), added[0].uid, added[0].number(b'W')), (1, 9, Some(5)));
+        assert_eq!(list.header().next_uid, 10);
+        // The rest of the line that was being written.
+        fs::write(&path, format!("{DOVECOTS}9 W5 :nine\n10 :ten:2,S\n")).unwrap();
+        let Change::Added(added) = list.refresh().unwrap() else { panic!() };
+        assert_eq!((added[0].uid, &*added[0].base), (10, &b"ten"[..]));
+    }
+
+    #[test]
+    fn a_cut_last_line_is_not_appended_to() {
+        let dir = folder(&format!("{DOVECOTS}5 :cu"));
+        let (list, records) = whole(dir.path());
+        assert_eq!(records.len(), 4);
+        assert!(list.wants_rewrite(4));
+    }
+
+    #[test]
+    fn a_replaced_list_is_read_anew_and_uids_are_not_given_twice() {
+        let dir = folder(DOVECOTS);
+        let (mut list, _) = whole(dir.path());
+        fsio::replace(&dir.path().join(FILE), b"3 V1795299996 N2 G4003e5279b1a026b0949000083ecc375\n1 :x\n", 0o600)
+            .unwrap();
+        let Change::Replaced(records) = list.refresh().unwrap() else { panic!() };
+        assert_eq!(records.len(), 1);
+        assert_eq!(list.header().next_uid, 5, "as seen before");
+        assert!(list.wants_rewrite(1));
+        fs::remove_file(dir.path().join(FILE)).unwrap();
+        assert!(matches!(list.refresh().unwrap(), Change::Missing));
+    }
+
+    #[test]
+    fn a_rewrite_keeps_unknown_fields() {
+        let header = "3 V7 N20 G4003e5279b1a026b0949000083ecc375 P%u Xyz";
+        let dir = folder(&format!("{header}\n4 S1 Q9 :a\n6 :b\n8 :b\n"));
+        let (mut list, records) = whole(dir.path());
+        assert_eq!(records.iter().map(|r| r.uid).collect::<Vec<_>>(), [4, 8], "the newer UID of a double stays");
+        assert!(list.wants_rewrite(2));
+        list.rewrite(&lock(dir.path()), list.header().clone(), records.iter(), 0o600).unwrap();
+        assert_eq!(content(dir.path()), format!("{header}\n4 S1 Q9 :a\n8 :b\n"));
+        assert!(!list.wants_rewrite(2));
+        assert!(matches!(list.refresh().unwrap(), Change::Same));
+    }
+
+    #[test]
+    fn version_1_becomes_version_3() {
+        let dir = folder("1 799 4\n1 a\n3 b:2,S\n");
+        let (mut list, records) = whole(dir.path());
+        assert_eq!((list.header().uid_validity, list.header().next_uid), (799, 4));
+        assert!(list.wants_rewrite(2));
+        list.rewrite(&lock(dir.path()), list.header().clone(), records.iter(), 0o600).unwrap();
+        let guid = list.header().guid.clone();
+        assert!(is_guid(&guid));
+        assert_eq!(content(dir.path()), format!("3 V799 N4 G{guid}\n1 :a\n3 :b\n"));
+    }
+
+    #[test]
+    fn a_new_list() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(UidList::read(dir.path()).unwrap(), Found::Missing));
+        let mut list = UidList::new(dir.path(), Header::new(9));
+        assert!(list.wants_rewrite(0));
+        list.rewrite(&lock(dir.path()), list.header().clone(), [Record::new(1, b"a")].iter(), 0o600).unwrap();
+        assert_eq!(list.header().next_uid, 2);
+        assert_eq!(whole(dir.path()).0.header(), list.header());
+    }
+
+    #[test]
+    fn malformed_lists_are_reported_with_what_was_good() {
+        const G: &str = "G4003e5279b1a026b0949000083ecc375";
+        for (case, text, line, good) in [
+            ("empty", String::new(), 1, 0),
+            ("other version", "2 V1 N1\n".into(), 1, 0),
+            ("no UIDVALIDITY", format!("3 N1 {G}\n"), 1, 0),
+            ("UIDVALIDITY 0", format!("3 V0 N1 {G}\n"), 1, 0),
+            ("no next UID", format!("3 V1 {G}\n"), 1, 0),
+            ("UIDs fall", format!("3 V1 N9 {G}\n2 :a\n1 :b\n"), 3, 1),
+            ("UID twice", format!("3 V1 N9 {G}\n2 :a\n2 :b\n"), 3, 1),
+            ("UID 0", format!("3 V1 N9 {G}\n0 :a\n"), 2, 0),
+            ("UID too great", format!("3 V1 N9 {G}\n4294967295 :a\n"), 2, 0),
+            ("slash", format!("3 V1 N9 {G}\n1 :a/b\n"), 2, 0),
+            ("zeros after a power cut", format!("3 V1 N9 {G}\n1 :a\n\0\0\0\0\n"), 3, 1),
+            ("no name", format!("3 V1 N9 {G}\n1\n"), 2, 0),
+            ("empty name", format!("3 V1 N9 {G}\n1 :\n"), 2, 0),
+            ("bad field", format!("3 V1 N9 {G}\n1 s5 :a\n"), 2, 0),
+        ] {
+            let dir = folder(&text);
+            let Found::Damaged(damage) = UidList::read(dir.path()).unwrap() else { panic!("{case}") };
+            assert_eq!((damage.line, damage.records.len()), (line, good), "{case}: {damage:?}");
+            let aside = set_aside(dir.path()).unwrap();
+            assert_eq!(fs::read_to_string(aside).unwrap(), text, "{case}");
+            assert!(!dir.path().join(FILE).exists(), "{case}");
+        }
+    }
+
+    #[test]
+    fn a_writer_whose_lock_was_taken_away_writes_nothing() {
+        let dir = folder(DOVECOTS);
+        let (mut list, records) = whole(dir.path());
+        let lock = lock(dir.path());
+        fs::remove_file(dir.path().join("dovecot-uidlist.lock")).unwrap();
+        assert!(matches!(list.append(&lock, &[Record::new(5, b"x")]), Err(Error::Locked(_))));
+        let header = list.header().clone();
+        assert!(matches!(list.rewrite(&lock, header, records.iter(), 0o600), Err(Error::Locked(_))));
+        assert_eq!(content(dir.path()), DOVECOTS);
+    }
+}
