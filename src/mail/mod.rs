@@ -5,7 +5,12 @@
 //! parses it.
 
 pub mod address;
+pub mod address_list;
+pub mod content;
+pub mod envelope;
 pub mod flags;
+pub mod header;
+pub mod lex;
 pub mod utf7;
 
 pub use flags::Flags;
