@@ -81,7 +81,9 @@ mod tests {
 
     #[test]
     fn texts() {
-        let e = Envelope::parse(b"Subject: a \n\t b\nSubject: =?utf-8?q?x?=\n  c\nDate:\nMESSAGE-ID : <a@b> \n\nSubject: z\n");
+        let e = Envelope::parse(
+            b"Subject: a \n\t b\nSubject: =?utf-8?q?x?=\n  c\nDate:\nMESSAGE-ID : <a@b> \n\nSubject: z\n",
+        );
         assert_eq!(e.subject.as_deref(), Some(&b"=?utf-8?q?x?= c"[..]));
         assert_eq!(e.date.as_deref(), Some(&b""[..]));
         assert_eq!(e.message_id.as_deref(), Some(&b"<a@b>"[..]));

@@ -11,6 +11,7 @@ pub mod envelope;
 pub mod flags;
 pub mod header;
 pub mod lex;
+pub mod part;
 pub mod utf7;
 
 pub use flags::Flags;
