@@ -7,11 +7,13 @@
 pub mod address;
 pub mod address_list;
 pub mod content;
+pub mod date;
 pub mod envelope;
 pub mod flags;
 pub mod header;
 pub mod lex;
 pub mod part;
+pub mod text;
 pub mod utf7;
 
 pub use flags::Flags;

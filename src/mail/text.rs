@@ -1,0 +1,293 @@
+//! Text out of a message, to search in: transfer encodings and charsets undone, case folded.
+//!
+//! A body is decoded block by block, so that its size costs no memory. Nothing is refused: bytes that are no base64
+//! are passed over, a broken `=` of quoted-printable stands for itself, bytes that are no character of the charset
+//! become U+FFFD, an unknown charset is read as UTF-8 (and so is US-ASCII: its 8-bit bytes mostly are).
+//! RFC 2047 words in headers are mail-parser's work; it is given one field at a time, since on a whole message that
+//! nests 100,000 deep it ends the process.
+
+use encoding_rs::{Encoding, UTF_8};
+use mail_parser::parsers::MessageStream;
+use memchr::memmem::Finder;
+
+/// The value of a header field as people read it: folds removed, RFC 2047 words decoded.
+pub fn of_header(value: &[u8]) -> String {
+    // The reader stops at a line end that no white space follows, and wants one.
+    let line = [value.trim_ascii(), b"\n"].concat();
+    let text = MessageStream::new(&line).parse_unstructured();
+    text.as_text().unwrap_or_default().to_owned()
+}
+
+/// Bytes in `charset` as a string; `None` if there is no such charset or the bytes are not in it.
+pub fn from_charset(charset: &[u8], bytes: &[u8]) -> Option<String> {
+    let encoding = if charset.eq_ignore_ascii_case(b"us-ascii") { UTF_8 } else { Encoding::for_label(charset)? };
+    encoding.decode_without_bom_handling_and_without_replacement(bytes).map(|text| text.into_owned())
+}
+
+/// Undoes the transfer encoding and the charset of a text part.
+pub struct Decoder {
+    transfer: Transfer,
+    charset: encoding_rs::Decoder,
+    bytes: Vec<u8>,
+}
+
+impl Decoder {
+    /// For a part with this Content-Transfer-Encoding and charset.
+    pub fn new(encoding: Option<&[u8]>, charset: Option<&[u8]>) -> Decoder {
+        let charset = charset
+            .filter(|charset| !charset.eq_ignore_ascii_case(b"us-ascii"))
+            .and_then(Encoding::for_label_no_replacement)
+            .unwrap_or(UTF_8);
+        Decoder {
+            transfer: Transfer::new(encoding.unwrap_or_default()),
+            charset: charset.new_decoder_without_bom_handling(),
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Decode the next bytes, cut anywhere, and add the text to `out`. `last` if no more will come.
+    pub fn push(&mut self, block: &[u8], last: bool, out: &mut String) {
+        self.bytes.clear();
+        self.transfer.push(block, last, &mut self.bytes);
+        let mut rest = &self.bytes[..];
+        loop {
+            out.reserve(self.charset.max_utf8_buffer_length(rest.len()).unwrap_or(rest.len()));
+            let (result, read, _) = self.charset.decode_to_string(rest, out, last);
+            rest = &rest[read..];
+            if result == encoding_rs::CoderResult::InputEmpty {
+                return;
+            }
+        }
+    }
+}
+
+/// Undoes a Content-Transfer-Encoding (RFC 2045 section 6).
+enum Transfer {
+    /// 7bit, 8bit, binary, and what nobody knows.
+    Identity,
+    Base64 {
+        bits: u32,
+        count: u8,
+    },
+    QuotedPrintable {
+        pending: Vec<u8>,
+    },
+}
+
+impl Transfer {
+    fn new(name: &[u8]) -> Transfer {
+        match name.to_ascii_lowercase().as_slice() {
+            b"base64" => Transfer::Base64 { bits: 0, count: 0 },
+            b"quoted-printable" => Transfer::QuotedPrintable { pending: Vec::new() },
+            _ => Transfer::Identity,
+        }
+    }
+
+    fn push(&mut self, block: &[u8], last: bool, out: &mut Vec<u8>) {
+        match self {
+            Transfer::Identity => out.extend_from_slice(block),
+            Transfer::Base64 { bits, count } => {
+                for byte in block {
+                    base64_byte(*byte, bits, count, out);
+                }
+                if last {
+                    base64_flush(bits, count, out);
+                }
+            }
+            Transfer::QuotedPrintable { pending } => {
+                for byte in block {
+                    quoted_printable_byte(*byte, pending, out);
+                }
+                if last {
+                    out.append(pending);
+                }
+            }
+        }
+    }
+}
+
+fn base64_byte(byte: u8, bits: &mut u32, count: &mut u8, out: &mut Vec<u8>) {
+    let value = match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        // Padding ends a run; some mailers put several runs into one body.
+        b'=' => return base64_flush(bits, count, out),
+        // RFC 2045 section 6.8: other characters must be ignored.
+        _ => return,
+    };
+    *bits = *bits << 6 | u32::from(value);
+    *count += 1;
+    if *count == 4 {
+        out.extend_from_slice(&bits.to_be_bytes()[1..]);
+        (*bits, *count) = (0, 0);
+    }
+}
+
+fn base64_flush(bits: &mut u32, count: &mut u8, out: &mut Vec<u8>) {
+    match *count {
+        2 => out.push((*bits >> 4) as u8),
+        3 => out.extend_from_slice(&((*bits >> 2) as u16).to_be_bytes()),
+        _ => {}
+    }
+    (*bits, *count) = (0, 0);
+}
+
+/// `pending` is a `=` and what may belong to it: white space up to a line end (a soft line break), or a hex digit.
+fn quoted_printable_byte(byte: u8, pending: &mut Vec<u8>, out: &mut Vec<u8>) {
+    let hex = |b: u8| (b as char).to_digit(16).map(|digit| digit as u8);
+    match (&pending[..], byte) {
+        ([], b'=') => pending.push(byte),
+        ([], _) => out.push(byte),
+        ([_, ..], b'\n') => pending.clear(),
+        ([_], _) if hex(byte).is_some() => pending.push(byte),
+        ([_, first], _) if hex(*first).is_some() && hex(byte).is_some() => {
+            out.push(hex(*first).unwrap_or(0) << 4 | hex(byte).unwrap_or(0));
+            pending.clear();
+        }
+        // Trailing white space; a line of it longer than any line may be is no soft break.
+        ([.., b'=' | b' ' | b'\t' | b'\r'], b' ' | b'\t' | b'\r') if pending.len() < 998 => pending.push(byte),
+        _ => {
+            out.append(pending);
+            quoted_printable_byte(byte, pending, out);
+        }
+    }
+}
+
+/// A string to look for, in any case.
+pub struct Needle {
+    folded: String,
+    finder: Finder<'static>,
+}
+
+impl Needle {
+    /// Look for `text`.
+    pub fn new(text: &str) -> Needle {
+        let mut folded = String::new();
+        fold(text, &mut folded);
+        let finder = Finder::new(&folded).into_owned();
+        Needle { folded, finder }
+    }
+
+    /// Is it in `text`?
+    pub fn is_in(&self, text: &str) -> bool {
+        let mut folded = String::with_capacity(text.len());
+        fold(text, &mut folded);
+        self.is_in_folded(&folded)
+    }
+
+    /// Is it in `text`, which [`fold`] made?
+    pub fn is_in_folded(&self, text: &str) -> bool {
+        self.finder.find(text.as_bytes()).is_some()
+    }
+
+    /// Bytes of the folded string: what must be kept of one block to find a match that goes on in the next.
+    pub fn len(&self) -> usize {
+        self.folded.len()
+    }
+
+    /// Looks for nothing, which is everywhere?
+    pub fn is_empty(&self) -> bool {
+        self.folded.is_empty()
+    }
+}
+
+/// Add `text` in lower case to `out`: the comparison that SEARCH makes (RFC 3501 section 6.4.4 says "case-insensitive").
+pub fn fold(text: &str, out: &mut String) {
+    out.reserve(text.len());
+    for c in text.chars() {
+        if c.is_ascii() {
+            out.push(c.to_ascii_lowercase());
+        } else {
+            out.extend(c.to_lowercase());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decode(encoding: &str, charset: &str, body: &[u8], cut: usize) -> String {
+        let mut decoder = Decoder::new(Some(encoding.as_bytes()), Some(charset.as_bytes()));
+        let mut out = String::new();
+        for block in body.chunks(cut) {
+            decoder.push(block, false, &mut out);
+        }
+        decoder.push(b"", true, &mut out);
+        out
+    }
+
+    #[test]
+    fn bodies() {
+        let table: [(&str, &str, &str, &[u8], &str); 14] = [
+            ("as is", "7bit", "us-ascii", b"abc", "abc"),
+            ("8 bits as UTF-8", "8bit", "us-ascii", "né".as_bytes(), "né"),
+            ("latin 1", "8bit", "ISO-8859-1", b"n\xe9", "né"),
+            ("unknown charset", "8bit", "x-none", "né".as_bytes(), "né"),
+            ("not in the charset", "8bit", "utf-8", b"a\xffb", "a\u{fffd}b"),
+            ("japanese", "7bit", "iso-2022-jp", b"\x1b$B$3\x1b(B!", "こ!"),
+            ("base64", "BASE64", "utf-8", b"bsOpCg==\n", "né\n"),
+            ("base64 without padding", "base64", "utf-8", b"bsOpCg", "né\n"),
+            ("base64 with junk", "base64", "utf-8", b"bs-O\r\np!Cg", "né\n"),
+            ("two base64 runs", "base64", "utf-8", b"YQ==Yg==", "ab"),
+            ("quoted", "quoted-printable", "utf-8", b"n=C3=A9 a=\r\nb =  \nc", "né ab c"),
+            ("lower case", "quoted-printable", "utf-8", b"n=c3=a9", "né"),
+            ("broken", "quoted-printable", "utf-8", b"a=b=XY=4=41== 4=", "a=b=XY=4A== 4="),
+            ("unknown encoding", "x-uue", "utf-8", b"abc", "abc"),
+        ];
+        for (case, encoding, charset, body, want) in table {
+            for cut in 1..=body.len() {
+                assert_eq!(decode(encoding, charset, body, cut), want, "{case}, cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn headers() {
+        let table: [(&[u8], &str); 6] = [
+            (b" plain text\r\n", "plain text"),
+            (b"folded\r\n text", "folded text"),
+            (b"=?iso-8859-1?q?n=E9?= =?utf-8?B?w6k=?= x", "néé x"),
+            (b"=?broken?= x", "=?broken?= x"),
+            ("raw é".as_bytes(), "raw é"),
+            (b"", ""),
+        ];
+        for (value, want) in table {
+            assert_eq!(of_header(value), want);
+        }
+    }
+
+    #[test]
+    fn charsets_of_search() {
+        assert_eq!(from_charset(b"iso-8859-1", b"n\xe9").as_deref(), Some("né"));
+        assert_eq!(from_charset(b"US-ASCII", b"n").as_deref(), Some("n"));
+        assert_eq!(from_charset(b"utf-8", b"\xff"), None);
+        assert_eq!(from_charset(b"x-none", b"n"), None);
+    }
+
+    #[test]
+    fn needles_know_no_case() {
+        assert!(Needle::new("ÉTÉ").is_in("en été"));
+        assert!(Needle::new("").is_in("x"));
+        assert!(!Needle::new("y").is_in("x"));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in any::<Vec<u8>>(), cut in 1_usize..9) {
+            for encoding in ["base64", "quoted-printable", "8bit"] {
+                for charset in ["utf-8", "utf-16", "iso-2022-jp", "gb18030"] {
+                    prop_assert_eq!(
+                        decode(encoding, charset, &bytes, cut),
+                        decode(encoding, charset, &bytes, bytes.len().max(1))
+                    );
+                }
+            }
+            of_header(&bytes);
+        }
+    }
+}
