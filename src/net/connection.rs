@@ -1,0 +1,362 @@
+//! Drives one session on one connection: moves bytes, keeps time, does what the session wants.
+//!
+//! Steps run here, on the runtime's own thread (see [`super::lookout`] for what that takes). While a connection waits for
+//! its peer it holds the session, two empty buffers, a timer and its places in [`Caps`](super::caps::Caps) and [`Drain`](super::drain::Drain);
+//! everything rare (handshake, PROXY header, slow work, goodbye) lives in a box for as long as it lasts.
+//!
+//! # Time
+//!
+//! A peer has [`Session::patience`] to make *progress*: an answer from us to what it sent, or [`PROGRESS`] bytes. A
+//! client that sends a byte a second therefore keeps its place no longer than one that sends nothing, unless it
+//! really talks. A peer that does not read has [`WRITE_PATIENCE`] to take [`PROGRESS`] bytes. What we say on our own (IDLE) is no
+//! progress of the peer.
+//!
+//! # Ends
+//!
+//! The session wants to close; the peer closes (noticed only when the session wants input, so a half-closing client
+//! gets every answer it asked for); an error or a deadline. When the peer may still be sending, its bytes are taken and thrown away
+//! for a moment ([`LINGER`]), because closing a socket with unread bytes makes the kernel destroy what we sent last.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::AsyncWrite;
+use tokio::time::{Instant, Sleep};
+
+use super::caps::Admission;
+use super::drain::Ticket;
+use super::server::Shared;
+use super::stream::Stream;
+use crate::notice::Notice;
+use crate::wire::{Event, Input, Out, Session, Want};
+
+/// How many bytes are progress by themselves: a transfer must average 14 bytes a second over five minutes, which any
+/// line does, and a thousand trickling connections cannot keep.
+const PROGRESS: usize = 4096;
+
+/// How long a peer may refuse to take [`PROGRESS`] bytes of what we send; RFC 5321 section 4.5.3.2 gives five minutes for a command,
+/// RFC 9051 section 5.4 leaves writes to us.
+const WRITE_PATIENCE: Duration = Duration::from_secs(300);
+
+/// Most bytes that wait unread for a session. Sessions use up or refuse what they get; one that does not is broken.
+const MAX_UNREAD: usize = 1024 * 1024;
+
+/// How long, and how much, is read and thrown away after the last word.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// Why a connection ended, for the log.
+#[derive(Debug)]
+pub enum End {
+    /// The session said so.
+    Closed,
+    /// The peer hung up.
+    Gone,
+    /// It did not take what we sent.
+    NotReading,
+    /// Something else; an error of the network or of TLS.
+    Failed(io::Error),
+}
+
+/// A connection with its session.
+pub struct Connection {
+    stream: Stream,
+    session: Box<dyn Session>,
+    input: Input,
+    out: Out,
+    pace: Pace,
+    ticket: Ticket,
+    shared: Arc<Shared>,
+    _admission: Admission,
+}
+
+/// What ended a wait.
+enum Woken {
+    Bytes(usize),
+    Gone,
+    Notice,
+    Stop,
+    Silence,
+}
+
+impl Connection {
+    /// Ready to run.
+    pub fn new(
+        stream: Stream,
+        session: Box<dyn Session>,
+        ticket: Ticket,
+        admission: Admission,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let (input, out) = (Input::new(), Out::new());
+        Connection { stream, session, input, out, pace: Pace::new(), ticket, shared, _admission: admission }
+    }
+
+    /// Run the session to its end.
+    pub async fn run(mut self) -> End {
+        match self.converse().await {
+            Ok(end) => {
+                if !matches!(end, End::NotReading) {
+                    Box::pin(self.say_goodbye()).await;
+                }
+                end
+            }
+            Err(e) if e.kind() == io::ErrorKind::TimedOut => End::NotReading,
+            Err(e) if is_gone(&e) => End::Gone,
+            Err(e) => End::Failed(e),
+        }
+    }
+
+    async fn converse(&mut self) -> io::Result<End> {
+        let mut event = Event::Opened;
+        loop {
+            let want = {
+                let _running = self.shared.lookout.step();
+                self.session.step(event, &mut self.input, &mut self.out)
+            };
+            if !self.out.is_empty() {
+                self.pace.answered();
+                self.send().await?;
+            }
+            event = match want {
+                Want::Input => match self.listen(None).await? {
+                    Some(event) => event,
+                    None => return Ok(End::Gone),
+                },
+                Want::InputOrNotice(notice) => match self.listen(Some(&notice)).await? {
+                    Some(event) => event,
+                    None => return Ok(End::Gone),
+                },
+                Want::Continue => {
+                    // A long transfer must not keep this thread from its other connections.
+                    tokio::task::yield_now().await;
+                    Event::Flushed
+                }
+                Want::Pause(time) => {
+                    Box::pin(tokio::time::sleep(time)).await;
+                    Event::Flushed
+                }
+                Want::Work(work) => match Box::pin(self.shared.pool.run(work)).await {
+                    Some(answer) => Event::Answer(answer),
+                    None => return Ok(End::Failed(io::Error::other("slow work panicked"))),
+                },
+                Want::StartTls => Box::pin(self.start_tls()).await?,
+                Want::Close => return Ok(End::Closed),
+            };
+            if !matches!(event, Event::Input | Event::Notice) {
+                self.pace.progressed();
+            }
+        }
+    }
+
+    /// Wait until the session has something to look at. `None` when the peer has closed.
+    async fn listen(&mut self, notice: Option<&Notice>) -> io::Result<Option<Event>> {
+        // While stopping, a session is told once each time it comes to want input: at once if it is idle, and again when the
+        // transfer that it was in the middle of is over.
+        if self.shared.drain.is_stopping() && self.pace.tell_stop() {
+            return Ok(Some(Event::Shutdown));
+        }
+        self.input.shrink();
+        self.out.shrink();
+        self.pace.wait_for(self.session.patience());
+        Ok(match poll_fn(|cx| self.poll_woken(notice, cx)).await? {
+            Woken::Bytes(_) if self.input.bytes().len() > MAX_UNREAD => {
+                return Err(io::Error::other("the session does not use its input"));
+            }
+            Woken::Bytes(n) => {
+                self.pace.received(n);
+                Some(Event::Input)
+            }
+            Woken::Gone => None,
+            Woken::Notice => Some(Event::Notice),
+            Woken::Stop => Some(Event::Shutdown),
+            Woken::Silence => Some(Event::TimedOut),
+        })
+    }
+
+    fn poll_woken(&mut self, notice: Option<&Notice>, cx: &mut Context<'_>) -> Poll<io::Result<Woken>> {
+        match self.stream.poll_fill(cx, &mut self.input) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Ok(Woken::Gone)),
+            Poll::Ready(Ok(n)) => return Poll::Ready(Ok(Woken::Bytes(n))),
+            Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+            Poll::Pending => {}
+        }
+        if notice.is_some_and(|n| n.poll_raised(cx).is_ready()) {
+            return Poll::Ready(Ok(Woken::Notice));
+        }
+        if self.ticket.stop().poll_raised(cx).is_ready() && self.pace.tell_stop() {
+            return Poll::Ready(Ok(Woken::Stop));
+        }
+        ready!(self.pace.poll_over(cx));
+        Poll::Ready(Ok(Woken::Silence))
+    }
+
+    /// Send everything in `out`.
+    async fn send(&mut self) -> io::Result<()> {
+        let mut sent = 0;
+        self.pace.write_for(WRITE_PATIENCE);
+        let result = poll_fn(|cx| self.poll_send(cx, &mut sent)).await;
+        self.out.clear();
+        result
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, sent: &mut usize) -> Poll<io::Result<()>> {
+        loop {
+            let stream = Pin::new(&mut self.stream);
+            let rest = &self.out.bytes()[*sent..];
+            let progress = if rest.is_empty() {
+                stream.poll_flush(cx).map_ok(|()| None)
+            } else {
+                stream.poll_write(cx, rest).map_ok(Some)
+            };
+            match progress {
+                Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(Some(0))) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(Some(n))) => {
+                    *sent += n;
+                    self.pace.written(n);
+                }
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                Poll::Pending => {
+                    ready!(self.pace.poll_over(cx));
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+        }
+    }
+
+    async fn start_tls(&mut self) -> io::Result<Event> {
+        // What came in clear behind STARTTLS must never count as said under TLS (RFC 3207 section 6, CVE-2011-0411).
+        if !self.input.is_empty() {
+            return Err(io::Error::other("bytes in clear behind STARTTLS"));
+        }
+        let Some(acceptor) = self.shared.tls.clone() else {
+            return Err(io::Error::other("the session wants TLS, but there is no certificate"));
+        };
+        let Stream::Plain(socket) = std::mem::replace(&mut self.stream, Stream::Closed) else {
+            return Err(io::Error::other("the session wants TLS a second time"));
+        };
+        let (stream, agreed) = acceptor.accept(socket).await?;
+        self.stream = Stream::Tls(stream);
+        Ok(Event::TlsStarted(agreed))
+    }
+
+    /// Close in an orderly way; nothing that fails here matters any more.
+    async fn say_goodbye(&mut self) {
+        let unread = !self.input.is_empty();
+        self.input.discard();
+        let leave = poll_fn(|cx| {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            let mut thrown = 0;
+            while thrown < LINGER_BYTES {
+                match self.stream.poll_fill(cx, &mut self.input)? {
+                    Poll::Ready(0) => break,
+                    Poll::Ready(n) => thrown += n,
+                    // Nothing more is on its way, as far as one can tell.
+                    Poll::Pending if !unread && thrown == 0 => break,
+                    Poll::Pending => return Poll::Pending,
+                }
+                self.input.discard();
+            }
+            Poll::Ready(io::Result::Ok(()))
+        });
+        let _ = tokio::time::timeout(LINGER, leave).await;
+    }
+}
+
+/// Errors that mean no more than that the peer is no longer there.
+fn is_gone(e: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(e.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+/// Deadlines of one connection: one timer, armed as seldom as possible, since moving it takes a lock of the runtime.
+struct Pace {
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When patience ends. The timer may ring earlier; it is then set again.
+    deadline: Instant,
+    /// Last progress of the peer.
+    since: Instant,
+    /// Bytes since then that were not yet progress.
+    trickle: usize,
+    /// Bytes came in since the last answer.
+    asked: bool,
+    patience: Duration,
+    /// The session knows that we are stopping.
+    told: bool,
+}
+
+impl Pace {
+    fn new() -> Self {
+        let now = Instant::now();
+        let patience = WRITE_PATIENCE;
+        Pace { timer: None, deadline: now, since: now, trickle: 0, asked: false, patience, told: false }
+    }
+
+    /// The clock starts anew: something happened that was not the peer's waiting.
+    fn progressed(&mut self) {
+        self.since = Instant::now();
+        self.trickle = 0;
+    }
+
+    /// The peer sent `n` bytes.
+    fn received(&mut self, n: usize) {
+        self.asked = true;
+        self.told = false;
+        self.trickle += n;
+        if self.trickle >= PROGRESS {
+            self.progressed();
+        }
+    }
+
+    /// We answer something; progress if the peer had sent anything.
+    fn answered(&mut self) {
+        if std::mem::take(&mut self.asked) {
+            self.progressed();
+        }
+    }
+
+    /// The peer took `n` bytes.
+    fn written(&mut self, n: usize) {
+        self.trickle += n;
+        if self.trickle >= PROGRESS {
+            self.progressed();
+            self.deadline = self.since + self.patience;
+        }
+    }
+
+    fn wait_for(&mut self, patience: Duration) {
+        self.patience = patience;
+        self.deadline = self.since + patience;
+    }
+
+    fn write_for(&mut self, patience: Duration) {
+        self.patience = patience;
+        self.deadline = Instant::now() + patience;
+    }
+
+    /// True once for each time the session came to want input after something else.
+    fn tell_stop(&mut self) -> bool {
+        !std::mem::replace(&mut self.told, true)
+    }
+
+    /// Ready when the deadline has passed.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = self.deadline;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if deadline < timer.deadline() {
+            timer.as_mut().reset(deadline);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}

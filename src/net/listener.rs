@@ -1,0 +1,232 @@
+//! Sockets to listen on: opened here, or handed over by systemd.
+//!
+//! Opening is done before privileges are dropped and before the runtime exists, so this file is plain blocking code. A Unix
+//! socket is made under a temporary name, given its mode and renamed into place: there is no moment at which it
+//! can be reached with another mode. A stale one (nobody answers) is replaced; a live one is an error. Its file
+//! is removed when the [`Bound`] is dropped; a socket that systemd made is systemd's to remove.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use listenfd::ListenFd;
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, sockopt};
+
+use super::{Address, Listener};
+
+/// Connections that the kernel holds until we accept them: a burst after a restart, when every client comes back.
+const BACKLOG: i32 = 4096;
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Bound {
+    /// What it was asked to be.
+    pub listener: Listener,
+    pub(super) socket: Listening,
+    pub(super) file: Option<SocketFile>,
+}
+
+/// The file of a Unix socket that we made; removed on drop.
+#[derive(Debug)]
+pub(super) struct SocketFile(PathBuf);
+
+/// The socket, not yet known to the runtime.
+#[derive(Debug)]
+pub(super) enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Why we cannot listen.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} for `{name}`: {source}{}", hint(.source))]
+pub struct BindError {
+    /// The listener's name.
+    pub name: String,
+    /// Where.
+    pub address: String,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+fn hint(e: &io::Error) -> &'static str {
+    match e.kind() {
+        io::ErrorKind::AddrInUse => "; another program listens there, stop it or choose another port",
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need root, CAP_NET_BIND_SERVICE or a systemd socket unit"
+        }
+        _ => "",
+    }
+}
+
+/// Open every listener, taking over what systemd handed us. Returns names of handed sockets that no listener claims.
+pub fn bind(listeners: &[Listener]) -> Result<(Vec<Bound>, Vec<String>), BindError> {
+    let mut handed = handed();
+    let mut bound = Vec::new();
+    for listener in listeners {
+        let failed = |source| BindError { name: listener.name.clone(), address: listener.address.to_string(), source };
+        // systemd may hand several sockets under one name (IPv4 and IPv6).
+        let (ours, rest): (Vec<_>, Vec<_>) = handed.into_iter().partition(|h| h.fits(listener));
+        handed = rest;
+        if ours.is_empty() {
+            let (socket, file) = match &listener.address {
+                Address::Tcp(address) => (Listening::Tcp(tcp(*address).map_err(failed)?), None),
+                Address::Unix { path, mode } => {
+                    (Listening::Unix(unix(path, *mode).map_err(failed)?), Some(SocketFile(path.clone())))
+                }
+            };
+            bound.push(Bound { listener: listener.clone(), socket, file });
+        }
+        for h in ours {
+            h.socket.set_nonblocking().map_err(failed)?;
+            bound.push(Bound { listener: listener.clone(), socket: h.socket, file: None });
+        }
+    }
+    Ok((bound, handed.into_iter().map(|h| h.name).collect()))
+}
+
+impl Bound {
+    /// Where it really listens (port 0 was replaced by the system's choice).
+    pub fn address(&self) -> io::Result<Address> {
+        match (&self.socket, &self.listener.address) {
+            (Listening::Tcp(socket), _) => Ok(Address::Tcp(socket.local_addr()?)),
+            (Listening::Unix(_), address) => Ok(address.clone()),
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %self.0.display(), %error, "cannot remove the socket");
+        }
+    }
+}
+
+impl Listening {
+    fn set_nonblocking(&self) -> io::Result<()> {
+        match self {
+            Listening::Tcp(s) => s.set_nonblocking(true),
+            Listening::Unix(s) => s.set_nonblocking(true),
+        }
+    }
+}
+
+/// A TCP socket; an IPv6 one takes IPv6 only, so that `0.0.0.0` and `[::]` can be listened on side by side.
+fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd: OwnedFd = socket::socket(family, SockType::Stream, flags, None)?;
+    socket::setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    if address.is_ipv6() {
+        socket::setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
+    }
+    socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
+    socket::listen(&fd, Backlog::new(BACKLOG)?)?;
+    Ok(TcpListener::from(fd))
+}
+
+fn unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    if let Ok(there) = fs::symlink_metadata(path) {
+        if !there.file_type().is_socket() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is not a socket has this name"));
+        }
+        if UnixStream::connect(path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+    }
+    let temporary = path.with_extension("new");
+    match fs::remove_file(&temporary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let socket = UnixListener::bind(&temporary)?;
+    socket.set_nonblocking(true)?;
+    fs::set_permissions(&temporary, Permissions::from_mode(mode))?;
+    fs::rename(&temporary, path)?;
+    Ok(socket)
+}
+
+/// A socket that systemd handed us.
+struct Handed {
+    name: String,
+    socket: Listening,
+}
+
+impl Handed {
+    /// By name, else by address.
+    fn fits(&self, listener: &Listener) -> bool {
+        self.name == listener.name
+            || match (&self.socket, &listener.address) {
+                (Listening::Tcp(socket), Address::Tcp(address)) => socket.local_addr().is_ok_and(|a| a == *address),
+                (Listening::Unix(socket), Address::Unix { path, .. }) => {
+                    socket.local_addr().is_ok_and(|a| a.as_pathname() == Some(path))
+                }
+                _ => false,
+            }
+    }
+}
+
+/// What systemd handed us (sd_listen_fds(3)), with the names from `FileDescriptorName=`.
+fn handed() -> Vec<Handed> {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':');
+    let mut fds = ListenFd::from_env();
+    let mut handed = Vec::new();
+    for index in 0..fds.len() {
+        let name = names.next().unwrap_or("unknown").to_owned();
+        let tcp = fds.take_tcp_listener(index).ok().flatten().map(Listening::Tcp);
+        let socket = tcp.or_else(|| fds.take_unix_listener(index).ok().flatten().map(Listening::Unix));
+        match socket {
+            Some(socket) => handed.push(Handed { name, socket }),
+            None => tracing::warn!(name, "systemd handed us something that is not a TCP or Unix stream socket"),
+        }
+    }
+    handed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener(address: Address) -> Listener {
+        Listener { name: "test".into(), address, tls: false, proxy: false, busy: "busy" }
+    }
+
+    #[test]
+    fn a_unix_socket_has_its_mode_replaces_a_stale_one_and_goes_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lmtp");
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "a stale socket is there");
+        let (bound, _) = bind(&[listener(Address::Unix { path: path.clone(), mode: 0o620 })]).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o620);
+        let again = bind(&[listener(Address::Unix { path: path.clone(), mode: 0o620 })]).unwrap_err();
+        assert_eq!(again.source.kind(), io::ErrorKind::AddrInUse);
+        drop(bound);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("precious");
+        fs::write(&path, "x").unwrap();
+        assert!(bind(&[listener(Address::Unix { path: path.clone(), mode: 0o600 })]).is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+    }
+
+    #[test]
+    fn a_taken_port_is_said_to_be_taken() {
+        let (bound, _) = bind(&[listener(Address::Tcp("127.0.0.1:0".parse().unwrap()))]).unwrap();
+        let Ok(Address::Tcp(taken)) = bound[0].address() else { panic!("no address") };
+        let error = bind(&[listener(Address::Tcp(taken))]).unwrap_err();
+        assert!(error.to_string().contains("another program listens there"), "{error}");
+    }
+}
