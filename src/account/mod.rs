@@ -162,6 +162,18 @@ pub enum Mechanism {
     Login,
 }
 
+impl Mechanism {
+    /// The name in AUTH lines (IANA's registry of SASL mechanisms).
+    pub fn name(self) -> &'static str {
+        match self {
+            Mechanism::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
+            Mechanism::ScramSha256 => "SCRAM-SHA-256",
+            Mechanism::Plain => "PLAIN",
+            Mechanism::Login => "LOGIN",
+        }
+    }
+}
+
 /// One login attempt.
 pub struct Login;
 

@@ -1,0 +1,165 @@
+//! AUTH (RFC 4954): the SMTP side of a login.
+//!
+//! Owns the lines and their base64; what they mean is [`Login`]'s. Only on submission, and only where [`Login::mechanisms`] says
+//! that a login is possible: under TLS, or on loopback if that is allowed.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Kind;
+use super::reply::{self, Reply};
+use super::session::{Smtp, State, Then};
+use crate::account::{Login, Mechanism, Refusal, Step};
+use crate::wire::line::{Ends, Lines, Taken};
+use crate::wire::{Answer, Input, Want};
+
+/// Octets in a line of the exchange without CRLF (RFC 4954 4: at most 12288 with it).
+pub(super) const MAX_LINE: usize = 12288 - 2;
+
+/// A login under way.
+pub(super) struct Exchange {
+    login: Login,
+    lines: Lines,
+    /// A pause was asked for; the next `Flushed` ends it.
+    pausing: bool,
+}
+
+/// Mechanisms that are possible now.
+fn possible(session: &Smtp) -> Vec<Mechanism> {
+    if !session.must_log_in() {
+        return Vec::new();
+    }
+    Login::mechanisms(&session.shared.accounts, &session.peer, session.tls.as_ref())
+}
+
+/// Their names, for EHLO.
+pub(super) fn mechanisms(session: &Smtp) -> Vec<&'static str> {
+    possible(session).into_iter().map(Mechanism::name).collect()
+}
+
+/// Is a login possible now?
+pub(super) fn offered(session: &Smtp) -> bool {
+    !possible(session).is_empty()
+}
+
+/// `AUTH mechanism [initial-response]`
+pub(super) fn auth(session: &mut Smtp, argument: &str) -> Then {
+    begin(session, argument).unwrap_or_else(Then::Reply)
+}
+
+fn begin(session: &mut Smtp, argument: &str) -> Result<Then, Reply> {
+    if session.kind != Kind::Submission {
+        return Err(reply::NO_AUTH_HERE);
+    }
+    if session.user.is_some() {
+        return Err(reply::LOGGED_IN_ALREADY);
+    }
+    let mut words = argument.split(' ').filter(|word| !word.is_empty());
+    let (Some(name), initial, None) = (words.next(), words.next(), words.next()) else {
+        return Err(reply::AUTH_SYNTAX);
+    };
+    let possible = possible(session);
+    if possible.is_empty() {
+        return Err(reply::NEED_ENCRYPTION);
+    }
+    let mechanism = possible.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name));
+    let mechanism = mechanism.ok_or(reply::UNKNOWN_MECHANISM)?;
+    let initial = match initial {
+        // RFC 4954 4: an empty initial response is written `=`.
+        Some("=") => Some(Vec::new()),
+        Some(text) => Some(STANDARD.decode(text).map_err(|_| reply::BAD_BASE64)?),
+        None => None,
+    };
+    let (login, step) =
+        Login::sasl(&session.shared.accounts, &session.peer, session.tls.as_ref(), mechanism, initial.as_deref());
+    Ok(follow(session, Exchange { login, lines: Lines::new(), pausing: false }, step))
+}
+
+/// Do what the login wants next.
+fn follow(session: &mut Smtp, mut exchange: Exchange, step: Step) -> Then {
+    exchange.pausing = matches!(step, Step::Pause(_));
+    match step {
+        Step::Challenge(challenge) => {
+            session.state = State::Auth(exchange);
+            Then::Reply(Reply::made(334, "", STANDARD.encode(challenge)))
+        }
+        Step::Work(work) => {
+            session.state = State::Auth(exchange);
+            Then::Want(Want::Work(work))
+        }
+        Step::Pause(pause) => {
+            session.state = State::Auth(exchange);
+            Then::Want(Want::Pause(pause))
+        }
+        Step::Granted(user, seat) => {
+            tracing::info!(peer = %session.peer.remote, login = user.login, "logged in");
+            session.user = Some((user, seat));
+            Then::Reply(reply::LOGGED_IN)
+        }
+        Step::Refused(Refusal::TooMany) => Then::Close(reply::TOO_MANY_SEATS),
+        Step::Refused(why) => Then::Reply(refused(why)),
+    }
+}
+
+fn refused(why: Refusal) -> Reply {
+    match why {
+        Refusal::Credentials => reply::WRONG_CREDENTIALS,
+        Refusal::Malformed => reply::AUTH_MALFORMED,
+        Refusal::Cancelled => reply::AUTH_CANCELLED,
+        Refusal::TooMany => reply::TOO_MANY_SEATS,
+        Refusal::Unavailable => reply::LOGIN_UNAVAILABLE,
+    }
+}
+
+/// The exchange, taken out of the session's state.
+fn exchange(session: &mut Smtp) -> Option<Exchange> {
+    match std::mem::replace(&mut session.state, State::Command) {
+        State::Auth(exchange) => Some(exchange),
+        other => {
+            session.state = other;
+            None
+        }
+    }
+}
+
+/// The client's next line; `None` if it is not there yet.
+pub(super) fn line(session: &mut Smtp, input: &mut Input) -> Option<Then> {
+    let mut exchange = exchange(session)?;
+    let line = match exchange.lines.take(input, MAX_LINE, Ends::Strict) {
+        Taken::Partial => {
+            session.state = State::Auth(exchange);
+            return None;
+        }
+        Taken::Line(line) => line,
+        // RFC 4954 4: the exchange fails, the session goes on.
+        Taken::TooLong => return Some(Then::Reply(reply::AUTH_LINE_TOO_LONG)),
+        Taken::Bare => return Some(Then::Reply(reply::BARE_LINE_END)),
+        Taken::Endless => return Some(Then::Close(reply::ENDLESS_LINE)),
+    };
+    let step = if line == b"*" {
+        exchange.login.cancel()
+    } else {
+        match STANDARD.decode(&line) {
+            Ok(response) => exchange.login.respond(&response),
+            Err(_) => return Some(Then::Reply(reply::BAD_BASE64)),
+        }
+    };
+    Some(follow(session, exchange, step))
+}
+
+/// The work is done.
+pub(super) fn answered(session: &mut Smtp, answer: Answer) -> Then {
+    let Some(mut exchange) = exchange(session) else { return Then::Go };
+    let step = exchange.login.answered(answer);
+    follow(session, exchange, step)
+}
+
+/// Output was sent or a pause is over: what the login wants then, if it was its pause.
+pub(super) fn resumed(session: &mut Smtp) -> Option<Then> {
+    if !matches!(&session.state, State::Auth(exchange) if exchange.pausing) {
+        return None;
+    }
+    let mut exchange = exchange(session)?;
+    let step = exchange.login.resumed();
+    Some(follow(session, exchange, step))
+}

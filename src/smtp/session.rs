@@ -1,0 +1,345 @@
+//! The conversation: states, the command table, errors that add up.
+//!
+//! ```text
+//!             EHLO/LHLO           MAIL             RCPT             DATA            CRLF.CRLF
+//!  (greeted) -----------> idle -----------> open ------> open ------------> Data -------------> idle
+//!                          |  ^              BDAT n [LAST], from open: Bdat -> open, or idle after LAST
+//!              AUTH: Auth -+--+  STARTTLS: everything is forgotten, back to the start (RFC 3207 4.2)
+//! ```
+//!
+//! `idle` and `open` are one state here ([`State::Command`]), told apart by the transaction being there. A line that
+//! is refused changes nothing. Replies to pipelined commands gather in `Out` and leave in one write (RFC 2920).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::auth::Exchange;
+use super::bdat::{Begun, Chunk};
+use super::data::Data;
+use super::reply::{self, Reply};
+use super::transaction::Transaction;
+use super::{Kind, Shared, auth, bdat, data, hello, mail, parse, plain, rcpt, starttls};
+use crate::account::{Seat, User};
+use crate::wire::line::{Ends, Lines, Taken};
+use crate::wire::{Answer, Event, Input, Out, Peer, Session, Tls, Want};
+
+/// Octets in a command line without CRLF. RFC 5321 4.5.3.1.4 has 512, extensions add to it (SIZE 26, BODY 17, SMTPUTF8 10, AUTH 500, ...);
+/// 2000 leaves room for the longest allowed UTF-8 path with all of them.
+const MAX_COMMAND: usize = 2000;
+/// How long the next command may take (RFC 5321 4.5.3.2.7: at least five minutes).
+const COMMAND_PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// How long EHLO may take: who connects and is silent holds a connection that another needs, and a client that knows SMTP
+/// greets at once.
+const HELLO_PATIENCE: Duration = Duration::from_secs(60);
+/// How long the next part of a message may take (RFC 5321 4.5.3.2.5 lets the sender take three minutes a block).
+const DATA_PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// What the client said in EHLO, HELO or LHLO.
+#[derive(Debug, Clone)]
+pub(super) struct Hello {
+    /// The name it gave, if it is one; for Received.
+    pub name: Option<String>,
+    /// EHLO or LHLO, so extensions may be used.
+    pub extended: bool,
+}
+
+pub(super) enum State {
+    /// Waiting for a command line.
+    Command,
+    /// In the middle of AUTH.
+    Auth(Exchange),
+    /// Receiving a message after 354.
+    Data(Box<Data>),
+    /// Receiving the octets of a BDAT command.
+    Bdat(Chunk),
+}
+
+/// What follows a command.
+pub(super) enum Then {
+    /// This reply, then the next command.
+    Reply(Reply),
+    /// Nothing to say now: the state has changed and reads on.
+    Go,
+    /// This want; the state knows what follows it.
+    Want(Want),
+    /// This reply, and the end.
+    Close(Reply),
+}
+
+/// One SMTP, submission or LMTP conversation.
+pub struct Smtp {
+    pub(super) shared: Arc<Shared>,
+    pub(super) kind: Kind,
+    pub(super) peer: Peer,
+    pub(super) tls: Option<Tls>,
+    pub(super) hello: Option<Hello>,
+    pub(super) user: Option<(Arc<User>, Seat)>,
+    pub(super) transaction: Option<Transaction>,
+    /// The message that BDAT has begun, between its chunks; it has the transaction then.
+    pub(super) begun: Option<Box<Begun>>,
+    pub(super) state: State,
+    /// Transactions begun on this connection.
+    pub(super) transactions: u32,
+    /// Refused commands since the last accepted message.
+    errors: u32,
+    /// The server is stopping: close when the message under way is done.
+    leaving: bool,
+    lines: Lines,
+}
+
+/// Where in the conversation a command is allowed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// Anywhere.
+    Any,
+    /// After EHLO or LHLO.
+    Greeted,
+    /// After EHLO or LHLO, not within a transaction.
+    Idle,
+    /// The same, and on submission after AUTH: MAIL.
+    Sending,
+    /// Within a transaction, before BDAT has begun the message.
+    Open,
+}
+
+/// One row of the table.
+struct Command {
+    verb: &'static str,
+    kinds: &'static [Kind],
+    when: When,
+    /// Does it take an argument? If not, one is refused.
+    argument: bool,
+    run: fn(&mut Smtp, &str) -> Then,
+}
+
+const ALL: &[Kind] = &[Kind::Mx, Kind::Submission, Kind::Lmtp];
+const SMTP: &[Kind] = &[Kind::Mx, Kind::Submission];
+const LMTP: &[Kind] = &[Kind::Lmtp];
+
+#[rustfmt::skip]
+const COMMANDS: &[Command] = &[
+    // verb                     services     when                 argument         what it does
+    Command { verb: "MAIL",     kinds: ALL,  when: When::Sending, argument: true,  run: mail::mail },
+    Command { verb: "RCPT",     kinds: ALL,  when: When::Open,    argument: true,  run: rcpt::rcpt },
+    Command { verb: "DATA",     kinds: ALL,  when: When::Open,    argument: false, run: data::data },
+    // Its octets follow whatever the state: it looks at the state itself, and drains them.
+    Command { verb: "BDAT",     kinds: ALL,  when: When::Any,     argument: true,  run: bdat::bdat },
+    Command { verb: "EHLO",     kinds: SMTP, when: When::Any,     argument: true,  run: hello::ehlo },
+    Command { verb: "HELO",     kinds: SMTP, when: When::Any,     argument: true,  run: hello::helo },
+    Command { verb: "LHLO",     kinds: LMTP, when: When::Any,     argument: true,  run: hello::ehlo },
+    Command { verb: "AUTH",     kinds: SMTP, when: When::Idle,    argument: true,  run: auth::auth },
+    Command { verb: "STARTTLS", kinds: ALL,  when: When::Greeted, argument: false, run: starttls::starttls },
+    Command { verb: "RSET",     kinds: ALL,  when: When::Any,     argument: false, run: plain::rset },
+    Command { verb: "NOOP",     kinds: ALL,  when: When::Any,     argument: true,  run: plain::noop },
+    Command { verb: "QUIT",     kinds: ALL,  when: When::Any,     argument: false, run: plain::quit },
+    Command { verb: "HELP",     kinds: ALL,  when: When::Any,     argument: true,  run: plain::help },
+    Command { verb: "VRFY",     kinds: ALL,  when: When::Any,     argument: true,  run: plain::vrfy },
+    Command { verb: "EXPN",     kinds: ALL,  when: When::Any,     argument: true,  run: plain::not_implemented },
+    Command { verb: "ETRN",     kinds: SMTP, when: When::Greeted, argument: true,  run: plain::not_implemented },
+    Command { verb: "TURN",     kinds: SMTP, when: When::Greeted, argument: true,  run: plain::not_implemented },
+];
+
+/// First words of HTTP and its proxies: a browser was tricked into talking to us, or somebody looks for open proxies. What
+/// follows must not be taken for commands.
+const NOT_SMTP: &[&str] =
+    &["GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS", "DELETE", "PRI", "HOST:", "USER-AGENT:"];
+
+/// The commands of a service, for HELP.
+pub(super) fn verbs(kind: Kind) -> Vec<&'static str> {
+    COMMANDS.iter().filter(|command| command.kinds.contains(&kind)).map(|command| command.verb).collect()
+}
+
+impl Smtp {
+    /// A session with `peer`, which is greeted at the first step.
+    pub fn new(shared: Arc<Shared>, kind: Kind, peer: Peer) -> Smtp {
+        let tls = peer.tls.clone();
+        Smtp {
+            shared,
+            kind,
+            peer,
+            tls,
+            hello: None,
+            user: None,
+            transaction: None,
+            begun: None,
+            state: State::Command,
+            transactions: 0,
+            errors: 0,
+            leaving: false,
+            lines: Lines::new(),
+        }
+    }
+
+    /// The transaction ends without a message (RSET, EHLO), or after one.
+    pub(super) fn reset(&mut self) {
+        self.transaction = None;
+        self.begun = None;
+    }
+
+    /// A message was accepted: what went wrong before is forgiven.
+    pub(super) fn accepted(&mut self) {
+        self.errors = 0;
+    }
+
+    /// Use input until there is none, or something has to happen first.
+    fn go_on(&mut self, input: &mut Input, out: &mut Out) -> Want {
+        loop {
+            if out.full() {
+                return Want::Continue;
+            }
+            let then = match &mut self.state {
+                State::Command => self.command(input),
+                State::Auth(_) => auth::line(self, input),
+                State::Data(_) => data::take(self, input, out),
+                State::Bdat(_) => bdat::take(self, input, out),
+            };
+            let Some(then) = then else { return Want::Input };
+            if let Some(want) = self.conclude(then, input, out) {
+                return want;
+            }
+        }
+    }
+
+    /// Say what is to be said; the want to return, if the session cannot simply go on.
+    fn conclude(&mut self, then: Then, input: &mut Input, out: &mut Out) -> Option<Want> {
+        match then {
+            Then::Go => {}
+            Then::Reply(reply) => {
+                reply.write(out);
+                if reply.is_permanent() {
+                    self.errors += 1;
+                }
+            }
+            Then::Want(Want::StartTls) => return Some(starttls::begin(self, input, out)),
+            Then::Want(want) => return Some(want),
+            Then::Close(reply) => return Some(close(&reply, out)),
+        }
+        if self.errors > self.shared.settings.max_errors {
+            tracing::info!(peer = %self.peer.remote, "closing after too many errors");
+            return Some(close(&reply::TOO_MANY_ERRORS, out));
+        }
+        if self.leaving && matches!(self.state, State::Command) {
+            return Some(close(&reply::SHUTTING_DOWN, out));
+        }
+        None
+    }
+
+    /// The next command line; `None` if it is not there yet.
+    fn command(&mut self, input: &mut Input) -> Option<Then> {
+        let limit = if auth::offered(self) { auth::MAX_LINE } else { MAX_COMMAND };
+        let line = match self.lines.take(input, limit, Ends::Strict) {
+            Taken::Line(line) => line,
+            Taken::Partial => return None,
+            Taken::TooLong => return Some(Then::Reply(reply::COMMAND_TOO_LONG)),
+            Taken::Bare => return Some(Then::Reply(reply::BARE_LINE_END)),
+            Taken::Endless => return Some(Then::Close(reply::ENDLESS_LINE)),
+        };
+        let Some(line) = parse::text(&line) else {
+            return Some(Then::Reply(reply::BAD_CHARACTERS));
+        };
+        let (verb, argument) = parse::split(line);
+        Some(self.dispatch(verb, argument))
+    }
+
+    fn dispatch(&mut self, verb: &str, argument: &str) -> Then {
+        let found = COMMANDS.iter().find(|c| c.verb.eq_ignore_ascii_case(verb) && c.kinds.contains(&self.kind));
+        let Some(command) = found else {
+            if NOT_SMTP.iter().any(|word| word.eq_ignore_ascii_case(verb)) {
+                return Then::Close(reply::NOT_SMTP);
+            }
+            return Then::Reply(reply::UNKNOWN_COMMAND);
+        };
+        if !command.argument && !argument.is_empty() {
+            return Then::Reply(reply::NO_ARGUMENT_ALLOWED);
+        }
+        if let Some(refusal) = self.out_of_order(command.when) {
+            return Then::Reply(refusal);
+        }
+        (command.run)(self, argument)
+    }
+
+    /// The rule columns of the table.
+    fn out_of_order(&self, when: When) -> Option<Reply> {
+        if when == When::Any {
+            return None;
+        }
+        if self.hello.is_none() {
+            return Some(if self.kind == Kind::Lmtp { reply::SAY_LHLO } else { reply::SAY_HELLO });
+        }
+        let open = self.transaction.is_some() || self.begun.is_some();
+        match when {
+            When::Sending | When::Open if self.must_log_in() => Some(self.login_hint()),
+            When::Sending if open => Some(reply::NESTED_MAIL),
+            When::Idle if open => Some(reply::NOT_IN_TRANSACTION),
+            When::Open if self.begun.is_some() => Some(reply::BDAT_BEGUN),
+            When::Open if self.transaction.is_none() => Some(reply::MAIL_FIRST),
+            _ => None,
+        }
+    }
+
+    /// Why a BDAT that begins a message is refused; its octets follow all the same.
+    pub(super) fn cannot_take_message(&self) -> Option<Reply> {
+        self.out_of_order(When::Open)
+    }
+
+    /// RFC 6409 4.3: nobody submits without a login.
+    pub(super) fn must_log_in(&self) -> bool {
+        self.kind == Kind::Submission && self.user.is_none()
+    }
+
+    fn login_hint(&self) -> Reply {
+        if auth::offered(self) { reply::LOGIN_FIRST } else { reply::TLS_BEFORE_LOGIN }
+    }
+
+    fn answered(&mut self, answer: Answer, input: &mut Input, out: &mut Out) -> Want {
+        let then = auth::answered(self, answer);
+        self.conclude(then, input, out).unwrap_or_else(|| self.go_on(input, out))
+    }
+
+    /// Output was sent, or a pause of AUTH is over.
+    fn flushed(&mut self, input: &mut Input, out: &mut Out) -> Want {
+        let Some(then) = auth::resumed(self) else { return self.go_on(input, out) };
+        self.conclude(then, input, out).unwrap_or_else(|| self.go_on(input, out))
+    }
+}
+
+fn close(reply: &Reply, out: &mut Out) -> Want {
+    reply.write(out);
+    Want::Close
+}
+
+impl Session for Smtp {
+    fn step(&mut self, event: Event, input: &mut Input, out: &mut Out) -> Want {
+        match event {
+            Event::Opened => {
+                hello::greeting(self).write(out);
+                self.go_on(input, out)
+            }
+            Event::Input | Event::Notice => self.go_on(input, out),
+            Event::Flushed => self.flushed(input, out),
+            Event::Answer(answer) => self.answered(answer, input, out),
+            Event::TlsStarted(tls) => {
+                starttls::started(self, tls);
+                self.lines = Lines::new();
+                self.go_on(input, out)
+            }
+            Event::TimedOut => close(&reply::TIMED_OUT, out),
+            Event::Shutdown => match self.state {
+                // The message is let through; the driver's own limit bounds the wait.
+                State::Data(_) | State::Bdat(_) => {
+                    self.leaving = true;
+                    Want::Input
+                }
+                State::Command | State::Auth(_) => close(&reply::SHUTTING_DOWN, out),
+            },
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        match self.state {
+            State::Data(_) | State::Bdat(_) => DATA_PATIENCE,
+            _ if self.hello.is_none() => HELLO_PATIENCE,
+            _ => COMMAND_PATIENCE,
+        }
+    }
+}
