@@ -16,13 +16,11 @@ use std::fs::{File, FileTimes};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::{Error, Owner, Result};
+use super::{Error, FILE_MODE, Owner, Result};
 use crate::fsio;
 
 /// Bytes gathered before they are written: one system call for most messages, and little enough for many drafts at once.
 const GATHER: usize = 64 * 1024;
-/// Mode of a message file: nobody but the owner.
-pub(super) const FILE_MODE: u32 = 0o600;
 
 /// A message being written in `tmp/`. Dropped without being delivered or appended, it is removed.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Who may write a folder's shared files (`dovecot-uidlist`, `dovecot-keywords`, the journal) or the tree's.
 //!
-//! Two kinds, chosen by the `coexist` setting. Alone, an flock on `mailcote.lock`: the kernel gives it back when we die,
+//! Two kinds, chosen by the `coexist` setting. Alone, an flock on `mailcote.lock` and the like: the kernel gives it back when we die,
 //! so a crash or power cut leaves no stale lock; it is a file of its own because the files it guards are replaced by
 //! rename, which would carry the lock away with the old inode. Beside a running Dovecot, its dot-locks
 //! (`dovecot-uidlist.lock`, `subscriptions.lock`): a file made exclusively that holds `pid:host`, stale when that
@@ -8,7 +8,7 @@
 //!
 //! Readers take no lock: every guarded file only grows or is replaced whole.
 //!
-//! Fails with [`Error::Locked`] after [`WAIT`]. Leaves `mailcote.lock` (empty, never removed); a killed holder leaves its dot-lock,
+//! Fails with [`Error::Locked`] after [`WAIT`]. Leaves our own lock files (empty, never removed); a killed holder leaves its dot-lock,
 //! which the next one finds stale.
 
 use std::fs::{self, File};
@@ -29,8 +29,6 @@ use crate::{clock, fsio};
 const WAIT: Duration = Duration::from_secs(10);
 /// First and longest pause between two tries.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
-/// Name of our own lock file.
-pub const LOCK_FILE: &str = "mailcote.lock";
 /// Bytes of a dot-lock that are looked at; `pid:host` is shorter.
 const MAX_CONTENT: usize = 300;
 
@@ -39,16 +37,29 @@ const MAX_CONTENT: usize = 300;
 pub enum Guard {
     /// `dovecot-uidlist`, `dovecot-keywords` and the journal of a folder.
     Folder,
-    /// `subscriptions` and `mailcote.tree` of a root.
+    /// `subscriptions` of a tree's root.
     Subscriptions,
+    /// Which folders a tree has, and `mailcote.tree`. Dovecot has no lock for that, so it is always our own. One who holds it may take
+    /// a folder's, never the reverse.
+    Tree,
 }
 
 impl Guard {
-    /// The file, and Dovecot's time after which an unchanged lock on it is stale.
-    fn protected(self) -> (&'static str, Duration) {
+    /// Our own lock file.
+    fn ours(self) -> &'static str {
         match self {
-            Guard::Folder => ("dovecot-uidlist", Duration::from_secs(120)),
-            Guard::Subscriptions => ("subscriptions", Duration::from_secs(30)),
+            Guard::Folder => "mailcote.lock",
+            Guard::Subscriptions => "mailcote.subscriptions.lock",
+            Guard::Tree => "mailcote.tree.lock",
+        }
+    }
+
+    /// The file that Dovecot locks, and its time after which an unchanged lock on it is stale.
+    fn dovecots(self) -> Option<(&'static str, Duration)> {
+        match self {
+            Guard::Folder => Some(("dovecot-uidlist", Duration::from_secs(120))),
+            Guard::Subscriptions => Some(("subscriptions", Duration::from_secs(30))),
+            Guard::Tree => None,
         }
     }
 }
@@ -68,14 +79,15 @@ impl Lock {
     pub fn take(dir: &Path, guard: Guard, coexist: bool) -> Result<Lock> {
         let start = Instant::now();
         let mut pause = PAUSE.0;
-        let path = match coexist {
-            true => dir.join(format!("{}.lock", guard.protected().0)),
-            false => dir.join(LOCK_FILE),
+        let dovecots = guard.dovecots().filter(|_| coexist).map(|(file, stale_after)| (dir.join(file), stale_after));
+        let path = match &dovecots {
+            Some((protected, _)) => fsio::beside(protected, ".lock"),
+            None => dir.join(guard.ours()),
         };
         loop {
-            let tried = match coexist {
-                true => try_dot(&path, dir, guard),
-                false => try_flock(&path),
+            let tried = match &dovecots {
+                Some((protected, stale_after)) => try_dot(&path, protected, *stale_after),
+                None => try_flock(&path),
             };
             if let Some(held) = tried.map_err(|e| Error::io(&path, e))? {
                 return Ok(Lock(held));
@@ -127,7 +139,7 @@ fn try_flock(path: &Path) -> io::Result<Option<Held>> {
     }
 }
 
-fn try_dot(path: &Path, dir: &Path, guard: Guard) -> io::Result<Option<Held>> {
+fn try_dot(path: &Path, protected: &Path, stale_after: Duration) -> io::Result<Option<Held>> {
     match fsio::create(path, 0o600) {
         Ok(file) => {
             let inode = file.metadata()?.ino();
@@ -139,18 +151,17 @@ fn try_dot(path: &Path, dir: &Path, guard: Guard) -> io::Result<Option<Held>> {
             Ok(Some(Held::Dot { path: path.into(), inode }))
         }
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            remove_if_stale(path, dir, guard)?;
+            remove_if_stale(path, protected, stale_after)?;
             Ok(None)
         }
         Err(e) => Err(e),
     }
 }
 
-fn remove_if_stale(path: &Path, dir: &Path, guard: Guard) -> io::Result<()> {
-    let (protected, stale_after) = guard.protected();
+fn remove_if_stale(path: &Path, protected: &Path, stale_after: Duration) -> io::Result<()> {
     let Some(lock) = missing_is_none(fs::symlink_metadata(path))? else { return Ok(()) };
     let written = |seconds: i64| u64::try_from(seconds).map(Duration::from_secs).unwrap_or_default();
-    let last = match missing_is_none(fs::metadata(dir.join(protected)))? {
+    let last = match missing_is_none(fs::metadata(protected))? {
         Some(file) => written(lock.mtime().max(file.mtime())),
         None => written(lock.mtime()),
     };
@@ -256,7 +267,7 @@ mod tests {
             let path = dir.path().join("dovecot-uidlist.lock");
             fs::write(&path, content).unwrap();
             File::options().write(true).open(&path).unwrap().set_modified(mtime).unwrap();
-            remove_if_stale(&path, dir.path(), Guard::Folder).unwrap();
+            remove_if_stale(&path, &dir.path().join("dovecot-uidlist"), Duration::from_secs(120)).unwrap();
             assert_eq!(!path.exists(), stale, "{case}");
             assert_eq!(fs::read_dir(dir.path()).unwrap().count(), usize::from(!stale), "{case}: nothing left beside");
         }

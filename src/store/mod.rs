@@ -22,13 +22,23 @@ pub mod lock;
 mod name;
 pub mod record;
 mod skeleton;
+mod stores;
+pub mod subscriptions;
+pub mod tree;
 pub mod uidlist;
 pub mod uidvalidity;
 #[allow(dead_code)]
 mod watch;
 
 pub use draft::{Draft, Mark};
+/// Mode of every file that we make: nobody but the owner.
+const FILE_MODE: u32 = 0o600;
+/// Mode of every directory that we make.
+const DIR_MODE: u32 = 0o700;
+
 pub use error::{Error, Result};
 pub use home::{Assumed, Home, Layout, Owner};
 pub use name::{Name, Role};
 pub use skeleton::*;
+pub use stores::{Settings, Store, Stores};
+pub use tree::Folder;

@@ -1,51 +1,12 @@
 //! The calls that the rest of the program makes, before they are written. This file is replaced piece by piece.
 #![allow(missing_docs, unused_variables, clippy::todo)]
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::sync::Arc;
 
-use super::{Draft, Home, Mark, Name, Result, Role};
+use super::{Draft, Mark, Name, Result, Store};
 use crate::mail::Flags;
 use crate::notice::Raiser;
-
-/// What the store is told by the configuration.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Host part of new file names.
-    pub hostname: String,
-    /// A running Dovecot shares the accounts: honour its `dovecot-uidlist.lock`.
-    pub coexist: bool,
-    /// Folders made at first use, with their roles.
-    pub default_folders: Vec<(Name, Role)>,
-}
-
-/// The process's table of open accounts, with the one watcher. Cheap to clone.
-#[derive(Clone)]
-pub struct Stores;
-
-impl Stores {
-    pub fn new(settings: Settings) -> Result<Stores> {
-        todo!()
-    }
-    /// The account at `home`, shared with everybody who has it open. Makes the Maildir and the default folders if
-    /// it does not exist yet.
-    pub fn open(&self, home: &Home) -> Result<Arc<Store>> {
-        todo!()
-    }
-}
-
-/// One account's tree.
-pub struct Store;
-
-/// One line of LIST.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folder {
-    pub name: Name,
-    pub role: Option<Role>,
-    /// False for a missing parent that is only implied by a child (`\NonExistent`).
-    pub exists: bool,
-}
 
 /// What STATUS tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,28 +23,6 @@ pub struct Status {
 }
 
 impl Store {
-    /// Every folder, INBOX first, then by name; implied parents included.
-    pub fn folders(&self) -> Result<Vec<Folder>> {
-        todo!()
-    }
-    /// Make a folder and its missing parents.
-    pub fn create(&self, name: &Name, role: Option<Role>) -> Result<()> {
-        todo!()
-    }
-    /// Remove a folder with its messages. Children stay.
-    pub fn delete(&self, name: &Name) -> Result<()> {
-        todo!()
-    }
-    /// Rename a folder with its children; renaming INBOX moves its messages into the new folder (RFC 3501 6.3.5).
-    pub fn rename(&self, from: &Name, to: &Name) -> Result<()> {
-        todo!()
-    }
-    pub fn subscriptions(&self) -> Result<BTreeSet<Name>> {
-        todo!()
-    }
-    pub fn subscribe(&self, name: &Name, on: bool) -> Result<()> {
-        todo!()
-    }
     /// Counters without keeping the folder open.
     pub fn status(&self, name: &Name) -> Result<Status> {
         todo!()

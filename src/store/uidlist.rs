@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::lock::Lock;
-use super::{Error, Result, filename};
+use super::{Error, FILE_MODE, Result, filename};
 use crate::{clock, fsio};
 
 /// The file's name.
@@ -355,6 +355,15 @@ impl UidList {
         (self.records, self.last_uid, self.must_rewrite) = (count, last_uid, false);
         Ok(())
     }
+}
+
+/// Make the list of a folder that nobody else can know yet: no lock, no rename. Synced, but its directory entry is the caller's.
+pub(super) fn create(dir: &Path, uid_validity: u32) -> Result<()> {
+    let path = dir.join(FILE);
+    let header = render_header(&Header::new(uid_validity));
+    let written = fsio::create(&path, FILE_MODE)
+        .and_then(|file| fsio::write(&file, &path, &header).and_then(|()| fsio::sync_data(&file, &path)));
+    written.map_err(|e| Error::io(&path, e))
 }
 
 /// Rename a damaged list aside (`dovecot-uidlist.broken-<seconds>`), for the admin to look at. Call under the lock.

@@ -1,0 +1,209 @@
+//! [`Stores`], the process's table of open accounts, and [`Store`], one of them: which folders it has and which the user wants to see.
+//!
+//! A home that does not exist yet is made at its first use, under its owner's identity, with the default folders. INBOX's own
+//! `cur/` is made last: a home without it is not finished, and the next opening makes the rest.
+//!
+//! An account is kept as long as somebody holds it, so that all sessions and deliveries of a user share one [`Store`]
+//! and through it one [`super::Mailbox`] a folder.
+//!
+//! Leaves on disk: the Maildir (see [`super::tree`]), `subscriptions`, `mailcote.tree`, lock files.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::tree::{self, Folder, Moved, Tree};
+use super::{Assumed, Error, Home, Mailbox, Name, Result, Role, subscriptions};
+
+/// Accounts in the table before those that nobody holds any more are dropped from it; then again at twice what is left.
+const FIRST_CLEANING: usize = 256;
+
+/// What the store is told by the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Host part of new file names.
+    pub hostname: String,
+    /// A running Dovecot shares the accounts: honour its `dovecot-uidlist.lock`.
+    pub coexist: bool,
+    /// Folders made at first use, with their roles.
+    pub default_folders: Vec<(Name, Role)>,
+}
+
+/// The process's table of open accounts. Cheap to clone.
+#[derive(Clone)]
+pub struct Stores(Arc<Shared>);
+
+struct Shared {
+    settings: Arc<Settings>,
+    table: Mutex<Table>,
+}
+
+/// Accounts by Maildir. A slot's own lock is held while its account is opened, so that two logins at once make one store and
+/// a slow disk keeps nobody else waiting.
+struct Table {
+    slots: HashMap<PathBuf, Arc<Mutex<Weak<Store>>>>,
+    clean_at: usize,
+}
+
+/// One account's tree.
+pub struct Store {
+    pub(super) home: Home,
+    pub(super) settings: Arc<Settings>,
+    pub(super) tree: Tree,
+    /// Folders that somebody has open.
+    pub(super) open: Mutex<HashMap<Name, Weak<Mailbox>>>,
+}
+
+impl Stores {
+    /// An empty table.
+    pub fn new(settings: Settings) -> Result<Stores> {
+        let table = Table { slots: HashMap::new(), clean_at: FIRST_CLEANING };
+        Ok(Stores(Arc::new(Shared { settings: Arc::new(settings), table: Mutex::new(table) })))
+    }
+
+    /// The account at `home`, shared with everybody who has it open. Makes the Maildir and the default folders if
+    /// it does not exist yet.
+    pub fn open(&self, home: &Home) -> Result<Arc<Store>> {
+        let slot = self.slot(home);
+        let mut slot = lock(&slot);
+        if let Some(store) = slot.upgrade() {
+            return Ok(store);
+        }
+        let store = Arc::new(Store::open(home, Arc::clone(&self.0.settings))?);
+        *slot = Arc::downgrade(&store);
+        Ok(store)
+    }
+
+    fn slot(&self, home: &Home) -> Arc<Mutex<Weak<Store>>> {
+        let mut table = lock(&self.0.table);
+        if table.slots.len() >= table.clean_at {
+            // Somebody who is opening holds the slot; somebody who has opened is in it.
+            table.slots.retain(|_, slot| Arc::strong_count(slot) > 1 || lock(slot).strong_count() > 0);
+            table.clean_at = FIRST_CLEANING.max(2 * table.slots.len());
+        }
+        Arc::clone(table.slots.entry(home.maildir.clone()).or_default())
+    }
+}
+
+impl Store {
+    fn open(home: &Home, settings: Arc<Settings>) -> Result<Store> {
+        let assumed = assume(home)?;
+        let root = &home.maildir;
+        let is_fresh = !root.join("cur").is_dir();
+        if is_fresh {
+            tree::make_all(root)?;
+        }
+        let tree = Tree::open(root, home.layout, settings.coexist)?;
+        if is_fresh {
+            make_home(&tree, &settings)?;
+        }
+        drop(assumed);
+        Ok(Store { home: home.clone(), settings, tree, open: Mutex::default() })
+    }
+
+    /// Where the account is.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Every folder, INBOX first, then by name; implied parents included.
+    pub fn folders(&self) -> Result<Vec<Folder>> {
+        let _owner = self.assume()?;
+        self.tree.list()
+    }
+
+    /// Is there a folder of that name?
+    pub fn exists(&self, name: &Name) -> Result<bool> {
+        let _owner = self.assume()?;
+        match self.tree.find(name) {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound | Error::BadName(_)) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Make a folder and its missing parents. [`Error::Cannot`] if it cannot have the role; then nothing is made (RFC 6154
+    /// section 3: the answer is `[USEATTR]`).
+    pub fn create(&self, name: &Name, role: Option<Role>) -> Result<()> {
+        let _owner = self.assume()?;
+        self.tree.create(name, role)
+    }
+
+    /// Remove a folder with its messages. Children stay, and so does a subscription (RFC 3501 section 6.3.6).
+    pub fn delete(&self, name: &Name) -> Result<()> {
+        let _owner = self.assume()?;
+        let moved = self.tree.delete(name)?;
+        self.forget(&[moved]);
+        Ok(())
+    }
+
+    /// Rename a folder with its children; renaming INBOX moves its messages into the new folder and leaves its children
+    /// alone (RFC 3501 section 6.3.5).
+    pub fn rename(&self, from: &Name, to: &Name) -> Result<()> {
+        let _owner = self.assume()?;
+        if !from.is_inbox() {
+            let moved = self.tree.rename(from, to)?;
+            self.forget(&moved);
+            return Ok(());
+        }
+        self.tree.create(to, None)?;
+        let (inbox, target) = (self.mailbox(from)?, self.mailbox(to)?);
+        let uids: Vec<u32> = inbox.read(|messages| messages.iter().map(|m| m.uid).collect());
+        inbox.move_to(&uids, &target).map(drop)
+    }
+
+    /// The names that the user wants to see; they need not exist.
+    pub fn subscriptions(&self) -> Result<BTreeSet<Name>> {
+        let _owner = self.assume()?;
+        subscriptions::read(&self.home.maildir, self.tree.spelling())
+    }
+
+    /// Subscribe or unsubscribe. A name that could be no folder here is refused.
+    pub fn subscribe(&self, name: &Name, on: bool) -> Result<()> {
+        let _owner = self.assume()?;
+        if on {
+            self.tree.spelling().directory(name)?;
+        }
+        let change = [(name.clone(), on)];
+        subscriptions::change(&self.home.maildir, self.tree.spelling(), &change, self.settings.coexist)
+    }
+
+    /// These folders are no longer where they were: the next one who asks for the name must not get the old one.
+    fn forget(&self, moved: &[Moved]) {
+        let mut open = lock(&self.open);
+        for change in moved {
+            open.remove(&change.from);
+        }
+    }
+
+    /// Be the owner for the length of one call.
+    pub(super) fn assume(&self) -> Result<Assumed> {
+        assume(&self.home)
+    }
+}
+
+fn assume(home: &Home) -> Result<Assumed> {
+    home.owner.assume().map_err(|e| Error::io(&home.maildir, e))
+}
+
+/// Make what a fresh Maildir has: the default folders, subscribed, and INBOX last.
+fn make_home(tree: &Tree, settings: &Settings) -> Result<()> {
+    for (name, role) in &settings.default_folders {
+        match tree.create(name, Some(*role)) {
+            // Made before a crash, or by another process at this moment.
+            Ok(()) | Err(Error::Exists) => {}
+            // A setting that does not suit this tree must not keep its owner out.
+            Err(error @ (Error::BadName(_) | Error::Cannot(_))) => {
+                tracing::error!(root = %tree.root().display(), folder = %name, %error, "default folder not made");
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    let wanted: Vec<(Name, bool)> = settings.default_folders.iter().map(|(name, _)| (name.clone(), true)).collect();
+    subscriptions::change(tree.root(), tree.spelling(), &wanted, settings.coexist)?;
+    tree::complete(tree.root())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,207 @@
+//! The folders of one Maildir: which there are, where they lie, what they are for.
+//!
+//! The directories are the truth and are read every time: a folder is a directory that is spelled as one and has a `cur/`
+//! inside (so that a stray `.dovecot.sieve` is none), and what another program makes or removes is seen at once. Only the
+//! spelling and the roles are kept, in [`facts`]. INBOX is the root itself.
+//!
+//! Symbolic links are not folders: nothing reached by a name lies outside the root.
+//!
+//! `spelling` turns names into directories and back; `change` makes, removes and renames folders, with what each leaves if it is
+//! cut short.
+
+mod change;
+mod facts;
+mod list;
+mod spelling;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use change::Moved;
+pub(super) use facts::Facts;
+pub use list::Folder;
+pub use spelling::{Charset, Spelling};
+
+use super::lock::{Guard, Lock};
+use super::{DIR_MODE, Error, Layout, Name, Result};
+use crate::fsio;
+
+/// The folders of one Maildir.
+#[derive(Debug)]
+pub struct Tree {
+    root: PathBuf,
+    layout: Layout,
+    coexist: bool,
+    facts: Mutex<Cached>,
+}
+
+/// The facts as they were last read, and when the file was changed then.
+#[derive(Debug)]
+struct Cached {
+    facts: Facts,
+    seen: Option<(u64, u64, i64, i64)>,
+}
+
+impl Tree {
+    /// The tree in `root`, which exists. Finishes what a crash interrupted.
+    pub fn open(root: &Path, layout: Layout, coexist: bool) -> Result<Tree> {
+        let cached = Cached { facts: Facts::default(), seen: None };
+        let tree = Tree { root: root.into(), layout, coexist, facts: Mutex::new(cached) };
+        match Facts::read(root)? {
+            Some(facts) => {
+                let interrupted = facts.rename.is_some();
+                *tree.cached() = Cached { facts, seen: tree.mark() };
+                if interrupted {
+                    tree.finish_rename(&tree.lock()?)?;
+                }
+            }
+            None => tree.detect()?,
+        }
+        tree.sweep();
+        Ok(tree)
+    }
+
+    /// Where INBOX is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// How names are spelled here.
+    pub fn spelling(&self) -> Spelling {
+        Spelling { layout: self.layout, charset: self.cached().facts.charset }
+    }
+
+    /// The directory of an existing folder.
+    pub fn find(&self, name: &Name) -> Result<PathBuf> {
+        self.find_spelled(name)?.ok_or(Error::NotFound)
+    }
+
+    /// As [`Tree::find`], as we spell it or as it stands; `None` if there is neither.
+    fn find_spelled(&self, name: &Name) -> Result<Option<PathBuf>> {
+        if name.is_inbox() {
+            return Ok(Some(self.root.clone()));
+        }
+        let spelling = self.spelling();
+        let relative = spelling.directory(name);
+        for relative in relative.as_ref().ok().into_iter().chain(&spelling.literal(name)) {
+            if self.is_folder(relative)? {
+                return Ok(Some(self.root.join(relative)));
+            }
+        }
+        // A name that cannot be a folder at all is told as such.
+        relative.map(|_| None)
+    }
+
+    /// Is there a folder in `relative` below the root, reached without a symbolic link?
+    fn is_folder(&self, relative: &Path) -> Result<bool> {
+        let mut path = self.root.clone();
+        for part in relative.iter().chain([std::ffi::OsStr::new("cur")]) {
+            path.push(part);
+            match fs::symlink_metadata(&path) {
+                Ok(entry) if entry.is_dir() => {}
+                Ok(_) => return Ok(false),
+                Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                    return Ok(false);
+                }
+                Err(e) => return Err(Error::io(&path, e)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The facts, read again if another process has written them.
+    fn facts(&self) -> Result<Facts> {
+        let mut cached = self.cached();
+        let now = self.mark();
+        if now != cached.seen {
+            if let Some(facts) = Facts::read(&self.root)? {
+                cached.facts = facts;
+            }
+            cached.seen = now;
+        }
+        Ok(cached.facts.clone())
+    }
+
+    /// Write the facts. The caller holds the tree's lock.
+    fn set_facts(&self, _lock: &Lock, facts: Facts) -> Result<()> {
+        facts.write(&self.root)?;
+        *self.cached() = Cached { facts, seen: self.mark() };
+        Ok(())
+    }
+
+    fn lock(&self) -> Result<Lock> {
+        Lock::take(&self.root, Guard::Tree, self.coexist)
+    }
+
+    fn cached(&self) -> MutexGuard<'_, Cached> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mark(&self) -> Option<(u64, u64, i64, i64)> {
+        use std::os::unix::fs::MetadataExt;
+        let file = fs::metadata(self.root.join(facts::FILE)).ok()?;
+        Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
+    }
+
+    /// A tree that we see for the first time: find out its charset and record it.
+    fn detect(&self) -> Result<()> {
+        let mut charset = Charset::Utf7;
+        for directory in list::directories(&self.root, self.layout)? {
+            if spelling::detect(directory.iter()) == Charset::Utf8 {
+                charset = Charset::Utf8;
+            }
+        }
+        let facts = Facts { charset, ..Facts::default() };
+        let recorded = self.lock().and_then(|lock| self.set_facts(&lock, facts.clone()));
+        match recorded {
+            Ok(()) => Ok(()),
+            // A full or read-only disk must not lock the owner out: detect again next time.
+            Err(error) => {
+                tracing::warn!(root = %self.root.display(), %error, "cannot record the spelling of folder names");
+                *self.cached() = Cached { facts, seen: self.mark() };
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Make `path` and what is missing above it, durably. Who else makes the same at the same time is no error.
+pub(super) fn make_all(path: &Path) -> Result<()> {
+    let mut missing: Vec<&Path> = Vec::new();
+    for above in path.ancestors() {
+        match fs::metadata(above) {
+            Ok(_) => break,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !above.as_os_str().is_empty() => missing.push(above),
+            Err(_) if above.as_os_str().is_empty() => break,
+            Err(e) => return Err(Error::io(above, e)),
+        }
+    }
+    for directory in missing.into_iter().rev() {
+        make(directory)?;
+        if let Some(above) = directory.parent() {
+            fsio::sync_dir(above).map_err(|e| Error::io(above, e))?;
+        }
+    }
+    Ok(())
+}
+
+/// Make what a Maildir lacks: backup programs like to lose empty directories. `cur/` comes last, for without it nobody takes the
+/// directory for a folder.
+pub(super) fn complete(directory: &Path) -> Result<()> {
+    let missing: Vec<PathBuf> =
+        ["tmp", "new", "cur"].iter().map(|part| directory.join(part)).filter(|part| !part.is_dir()).collect();
+    for part in &missing {
+        make(part)?;
+    }
+    if missing.is_empty() { Ok(()) } else { fsio::sync_dir(directory).map_err(|e| Error::io(directory, e)) }
+}
+
+/// Make one directory; that it exists already is fine.
+fn make(path: &Path) -> Result<()> {
+    match fsio::make_dir(path, DIR_MODE) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(Error::io(path, e)),
+        _ => Ok(()),
+    }
+}
