@@ -7,13 +7,14 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use listenfd::ListenFd;
+use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, sockopt};
 
 use super::{Address, Listener};
@@ -73,13 +74,9 @@ pub fn bind(listeners: &[Listener]) -> Result<(Vec<Bound>, Vec<String>), BindErr
         let (ours, rest): (Vec<_>, Vec<_>) = handed.into_iter().partition(|h| h.fits(listener));
         handed = rest;
         if ours.is_empty() {
-            let (socket, file) = match &listener.address {
-                Address::Tcp(address) => (Listening::Tcp(tcp(*address).map_err(failed)?), None),
-                Address::Unix { path, mode } => {
-                    (Listening::Unix(unix(path, *mode).map_err(failed)?), Some(SocketFile(path.clone())))
-                }
-            };
-            bound.push(Bound { listener: listener.clone(), socket, file });
+            for (socket, file) in open(&listener.address).map_err(failed)? {
+                bound.push(Bound { listener: listener.clone(), socket, file });
+            }
         }
         for h in ours {
             h.socket.set_nonblocking().map_err(failed)?;
@@ -87,6 +84,28 @@ pub fn bind(listeners: &[Listener]) -> Result<(Vec<Bound>, Vec<String>), BindErr
         }
     }
     Ok((bound, handed.into_iter().map(|h| h.name).collect()))
+}
+
+/// The sockets that an address stands for.
+fn open(address: &Address) -> io::Result<Vec<(Listening, Option<SocketFile>)>> {
+    Ok(match address {
+        Address::Tcp(address) => vec![(Listening::Tcp(tcp(*address)?), None)],
+        Address::Port(port) => {
+            let mut sockets = vec![(Listening::Tcp(tcp((Ipv4Addr::UNSPECIFIED, *port).into())?), None)];
+            match tcp((Ipv6Addr::UNSPECIFIED, *port).into()) {
+                Ok(socket) => sockets.push((Listening::Tcp(socket), None)),
+                Err(e) if is_without_v6(&e) => {}
+                Err(e) => return Err(e),
+            }
+            sockets
+        }
+        Address::Unix { path, mode } => vec![(Listening::Unix(unix(path, *mode)?), Some(SocketFile(path.clone())))],
+    })
+}
+
+/// Has this machine no IPv6 (not built in, or switched off)?
+fn is_without_v6(e: &io::Error) -> bool {
+    [Errno::EAFNOSUPPORT, Errno::EADDRNOTAVAIL].iter().any(|no| e.raw_os_error() == Some(*no as i32))
 }
 
 impl Bound {
@@ -165,6 +184,7 @@ impl Handed {
         self.name == listener.name
             || match (&self.socket, &listener.address) {
                 (Listening::Tcp(socket), Address::Tcp(address)) => socket.local_addr().is_ok_and(|a| a == *address),
+                (Listening::Tcp(socket), Address::Port(port)) => socket.local_addr().is_ok_and(|a| a.port() == *port),
                 (Listening::Unix(socket), Address::Unix { path, .. }) => {
                     socket.local_addr().is_ok_and(|a| a.as_pathname() == Some(path))
                 }

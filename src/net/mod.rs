@@ -15,6 +15,7 @@
 //! **Stopping.** [`Server::stop`] closes the listeners, tells every session as soon as it wants input, waits for transfers up to a limit,
 //! and cuts the rest.
 
+mod accept;
 mod caps;
 mod cert;
 mod connection;
@@ -25,6 +26,7 @@ mod pool;
 mod proxy;
 mod server;
 mod settings;
+mod signal;
 mod stream;
 mod tls;
 
@@ -35,3 +37,4 @@ pub use cert::{CHECK as CERTIFICATE_CHECK, CertError, Certificates};
 pub use listener::{BindError, Bound, bind};
 pub use server::{Endpoint, Opener, Server};
 pub use settings::{Address, Listener, Settings};
+pub use signal::{Signal, Signals};

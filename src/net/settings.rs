@@ -68,6 +68,8 @@ pub struct Listener {
 pub enum Address {
     /// IP address and port. Port 0 lets the system choose (tests).
     Tcp(SocketAddr),
+    /// This TCP port on every address of the machine: one socket for IPv6, if the machine has it, and one for IPv4.
+    Port(u16),
     /// A Unix stream socket. A stale file of that name is replaced, a live one is an error.
     Unix {
         /// Path of the socket.
@@ -81,6 +83,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Tcp(address) => address.fmt(f),
+            Address::Port(port) => write!(f, "port {port}"),
             Address::Unix { path, .. } => path.display().fmt(f),
         }
     }
