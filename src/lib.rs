@@ -47,6 +47,7 @@ pub mod account;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod fsio;
 pub mod imap;
 pub mod mail;

@@ -1,7 +1,7 @@
 //! What each module is told: a [`Config`] cut into the `Settings` of others.
 
 use super::Config;
-use crate::{account, net, store};
+use crate::{account, net, smtp, store};
 
 impl Config {
     /// For `account`.
@@ -40,6 +40,17 @@ impl Config {
             proxies: self.proxy_from.clone(),
             drain: self.limits.drain,
             ..net::Settings::default()
+        }
+    }
+
+    /// For `smtp`. `starttls`: is there a certificate?
+    pub fn smtp(&self, starttls: bool) -> smtp::Settings {
+        smtp::Settings {
+            hostname: self.hostname.clone(),
+            max_message_size: self.limits.max_message_size,
+            max_recipients: self.limits.max_recipients,
+            starttls,
+            ..smtp::Settings::default()
         }
     }
 }

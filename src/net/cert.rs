@@ -30,6 +30,9 @@ const MAX_CERTIFICATES: usize = 10_000;
 /// Largest certificate or key file we read: the longest real chains are under 20 KiB.
 const MAX_FILE: u64 = 256 * 1024;
 
+/// The chain and the key.
+const FILES: [&str; 2] = ["fullchain.pem", "privkey.pem"];
+
 /// What is wrong with a certificate directory.
 #[derive(Debug, thiserror::Error)]
 pub enum CertError {
@@ -124,6 +127,13 @@ impl Certificates {
         Ok(errors)
     }
 
+    /// Files that we could read once (as root) and cannot read any more.
+    pub fn unreadable(&self) -> Vec<CertError> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = entries.keys().flat_map(|name| FILES.map(|file| self.directory.join(name).join(file)));
+        files.filter_map(|path| fs::File::open(&path).err().map(|e| CertError::Unreadable(path, e))).collect()
+    }
+
     /// The crypto provider that the keys were loaded with.
     pub fn provider(&self) -> Arc<CryptoProvider> {
         self.provider.clone()
@@ -196,12 +206,12 @@ fn print(directory: &Path) -> Option<Print> {
         let m = fs::metadata(directory.join(file)).ok()?;
         Some((m.ino(), m.mtime(), m.mtime_nsec(), m.size()))
     };
-    Some(Print([of("fullchain.pem")?, of("privkey.pem")?]))
+    let [chain, key] = FILES.map(of);
+    Some(Print([chain?, key?]))
 }
 
 fn read(directory: &Path, provider: &CryptoProvider) -> Result<(CertifiedKey, Vec<String>), CertError> {
-    let chain_path = directory.join("fullchain.pem");
-    let key_path = directory.join("privkey.pem");
+    let [chain_path, key_path] = FILES.map(|file| directory.join(file));
     let bad = |path: &Path, what: &dyn std::fmt::Display| CertError::Malformed(path.into(), what.to_string());
     let chain = CertificateDer::pem_slice_iter(&contents(&chain_path)?)
         .collect::<Result<Vec<_>, _>>()

@@ -1,0 +1,291 @@
+//! The daemon: start-up order, signals, reload, shutdown.
+//!
+//! The order is the point of this module:
+//!
+//! 1. raise the limit of open files; open every port; read the certificates (what only root may do);
+//! 2. become the account of the setting `user` ([`privileges`]);
+//! 3. confine the process to the paths that the configuration names ([`sandbox`]);
+//! 4. open accounts and stores ([`Services`]), as the account that will use them;
+//! 5. give up the last capability that only the watching thread needs;
+//! 6. start the runtime, whose threads inherit all of this, and accept;
+//! 7. tell systemd, wait for signals.
+//!
+//! SIGHUP reads users, aliases and certificates again and says what of `mailcote.toml` needs a restart. SIGTERM and
+//! SIGINT drain: idle sessions are told, transfers finish within `limits.drain`.
+//!
+//! Leaves on disk: a Unix socket's file while it runs; the directories for mail and state, made if they are missing.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, chown};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::unistd::{Uid, User};
+use tracing::{error, info, warn};
+
+use crate::config::{Config, Listener, Place, Service};
+use crate::net::{self, Address, Bound, Certificates, Endpoint, Server, Signal};
+
+mod log;
+mod privileges;
+mod sandbox;
+mod services;
+mod systemd;
+
+pub use log::init as init_log;
+pub use services::Services;
+
+/// Mode of the LMTP socket: whoever is on this machine may hand in mail for its users, as with sendmail.
+const LMTP_SOCKET_MODE: u32 = 0o666;
+
+/// Mode of directories that we make for mail and state.
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// Why the daemon does not run. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A port is taken or not ours to open.
+    #[error(transparent)]
+    Bind(#[from] net::BindError),
+    /// TLS is asked for, but there is nothing to speak it with.
+    #[error("{0}; without a certificate, take submissions, imaps and pop3s out of [listen]")]
+    Certificates(#[from] net::CertError),
+    /// Root's rights could not be given up.
+    #[error(transparent)]
+    Privileges(#[from] privileges::Error),
+    /// Anything else, in words.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// What was opened while we had the right to.
+pub struct Opened {
+    listeners: Vec<(Service, Bound)>,
+    certificates: Option<Arc<Certificates>>,
+}
+
+/// A server that accepts connections.
+pub struct Running {
+    server: Server,
+    services: Arc<Services>,
+    certificates: Option<Arc<Certificates>>,
+}
+
+/// Run until SIGTERM or SIGINT.
+pub fn run(config: Config) -> Result<(), Error> {
+    info!(version = env!("CARGO_PKG_VERSION"), config = %config.file.display(), "starting");
+    privileges::raise_file_limit(config.limits.connections);
+    let opened = Opened::new(&config)?;
+    make_directories(&config)?;
+    let system_users = !config.accounts.system_domains.is_empty();
+    privileges::become_user(&config.user, system_users)?;
+    for problem in opened.certificates.iter().flat_map(|c| c.unreadable()) {
+        warn!("{problem}; a renewed certificate will need a restart");
+    }
+    if config.sandbox {
+        sandbox::enter(&paths(&config));
+    }
+    let services = Arc::new(Services::new(&config, opened.certificates.is_some()).map_err(Error::Other)?);
+    privileges::settle(system_users)?;
+    let running = Running::start(&config, opened, services)?;
+    running.serve(config)
+}
+
+impl Opened {
+    /// Open every port and read every certificate.
+    pub fn new(config: &Config) -> Result<Opened, Error> {
+        let needs_tls = config.listeners.iter().any(|l| l.service.implicit_tls());
+        let fallback = config.tls.fallback.as_deref().unwrap_or(&config.hostname);
+        let certificates = match Certificates::load(&config.tls.certs, fallback) {
+            Ok((certificates, problems)) => {
+                problems.iter().for_each(|problem| error!("{problem}"));
+                Some(certificates)
+            }
+            Err(e) if needs_tls => return Err(e.into()),
+            Err(e) => {
+                warn!("{e}; STARTTLS is not offered");
+                None
+            }
+        };
+        let asked: Vec<net::Listener> = config.listeners.iter().map(asked).collect();
+        let (bound, unclaimed) = net::bind(&asked)?;
+        for name in unclaimed {
+            warn!(name, "systemd handed us a socket that no key of [listen] names");
+        }
+        let listeners = bound
+            .into_iter()
+            .map(|bound| {
+                let which = asked.iter().position(|a| *a == bound.listener);
+                let service = which.map(|i| config.listeners[i].service);
+                service
+                    .map(|service| (service, bound))
+                    .ok_or_else(|| Error::Other("a listener without a service".into()))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Opened { listeners, certificates })
+    }
+
+    /// Is there a certificate?
+    pub fn has_tls(&self) -> bool {
+        self.certificates.is_some()
+    }
+}
+
+impl Running {
+    /// Accept connections on what was opened.
+    pub fn start(config: &Config, opened: Opened, services: Arc<Services>) -> Result<Running, Error> {
+        let endpoints = opened
+            .listeners
+            .into_iter()
+            .map(|(service, bound)| {
+                let services = services.clone();
+                Endpoint { bound, open: Arc::new(move |peer| services.session(service, peer)) }
+            })
+            .collect();
+        let certificates = opened.certificates;
+        let server = Server::start(config.net(), certificates.clone(), endpoints)
+            .map_err(|e| Error::Other(format!("cannot start: {e}")))?;
+        for (name, address) in server.addresses() {
+            info!(service = name, %address, "listening");
+        }
+        if let Some(certificates) = certificates.clone() {
+            server.every(net::CERTIFICATE_CHECK, move || reload_certificates(&certificates));
+        }
+        Ok(Running { server, services, certificates })
+    }
+
+    /// Names of services and where they really listen.
+    pub fn addresses(&self) -> &[(String, Address)] {
+        self.server.addresses()
+    }
+
+    /// Drain and end. Returns how many connections had to be cut.
+    pub fn stop(self) -> usize {
+        self.server.stop()
+    }
+
+    fn serve(self, config: Config) -> Result<(), Error> {
+        let mut signals = self.server.signals().map_err(|e| Error::Other(format!("cannot catch signals: {e}")))?;
+        if let Some(period) = systemd::watchdog() {
+            self.server.every(period, systemd::alive);
+        }
+        systemd::ready();
+        info!("ready");
+        while signals.wait() == Signal::Reload {
+            systemd::reloading();
+            self.reload(&config);
+            systemd::ready();
+        }
+        systemd::stopping();
+        info!(connections = self.server.connections(), "stopping");
+        let cut = self.stop();
+        info!(cut, "stopped");
+        Ok(())
+    }
+
+    fn reload(&self, config: &Config) {
+        info!("reading users, aliases and certificates again");
+        self.services.accounts.reload();
+        if let Some(certificates) = &self.certificates {
+            reload_certificates(certificates);
+        }
+        match Config::load(&config.file) {
+            Ok(new) if format!("{new:?}") == format!("{config:?}") => {}
+            Ok(_) => warn!("mailcote.toml has changed; its settings take effect at the next start"),
+            Err(problems) => error!("mailcote.toml has become wrong, which will prevent the next start:\n{problems}"),
+        }
+    }
+}
+
+fn reload_certificates(certificates: &Certificates) {
+    match certificates.reload() {
+        Ok(problems) => problems.iter().for_each(|problem| error!("{problem}; the old one stays in use")),
+        Err(problem) => error!("{problem}"),
+    }
+}
+
+/// What `net` is told about a listener.
+fn asked(listener: &Listener) -> net::Listener {
+    net::Listener {
+        name: listener.service.key().into(),
+        address: match &listener.place {
+            Place::Port(port) => Address::Port(*port),
+            Place::Address(address) => Address::Tcp(*address),
+            Place::Unix(path) => Address::Unix { path: path.clone(), mode: LMTP_SOCKET_MODE },
+        },
+        tls: listener.service.implicit_tls(),
+        proxy: listener.proxy,
+        busy: match listener.service {
+            // RFC 5321 section 3.8: 421 and close is the one way to refuse for now.
+            Service::Smtp | Service::Submission | Service::Submissions | Service::Lmtp => {
+                "421 4.7.0 Too many connections, try again later"
+            }
+            // RFC 9051 section 7.1.5: BYE may be the greeting.
+            Service::Imap | Service::Imaps => "* BYE Too many connections, try again later",
+            // RFC 3206 section 4.
+            Service::Pop3 | Service::Pop3s => "-ERR [SYS/TEMP] Too many connections, try again later",
+        },
+    }
+}
+
+/// The directory that all virtual homes lie below: the template up to the first placeholder.
+fn mail_root(home: &str) -> PathBuf {
+    let fixed = home.split_once('{').map_or(home, |(fixed, _)| fixed);
+    let end = fixed.rfind('/').unwrap_or(0);
+    PathBuf::from(&fixed[..end])
+}
+
+/// Make the directories for mail and state if they are missing, for the account that we will run as.
+fn make_directories(config: &Config) -> Result<(), Error> {
+    let state = config.auth.secret.parent().map(Path::to_owned);
+    let account = Uid::effective().is_root().then(|| User::from_name(&config.user).ok().flatten()).flatten();
+    for directory in [Some(mail_root(&config.mail.home)), state].into_iter().flatten() {
+        if directory.is_dir() {
+            continue;
+        }
+        let failed = |e| Error::Other(format!("{}: cannot make this directory: {e}", directory.display()));
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&directory).map_err(failed)?;
+        if let Some(account) = &account {
+            chown(&directory, Some(account.uid.as_raw()), Some(account.gid.as_raw())).map_err(failed)?;
+        }
+        info!(directory = %directory.display(), "made");
+    }
+    Ok(())
+}
+
+/// What the configuration names.
+fn paths(config: &Config) -> sandbox::Paths {
+    let mut paths = sandbox::Paths { everywhere: !config.accounts.system_domains.is_empty(), ..Default::default() };
+    for readable in [config.file.parent(), Some(config.accounts.domains.as_path())].into_iter().flatten() {
+        paths.read(readable);
+    }
+    paths.certificates(&config.tls.certs);
+    paths.write(&mail_root(&config.mail.home));
+    if let Some(state) = config.auth.secret.parent() {
+        paths.write(state);
+    }
+    for listener in &config.listeners {
+        if let Place::Unix(path) = &listener.place
+            && let Some(directory) = path.parent()
+        {
+            paths.write(directory);
+        }
+    }
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mail_root_is_what_all_homes_share() {
+        for (home, root) in [
+            ("/var/lib/mailcote/mail/{domain}/{user}/Maildir", "/var/lib/mailcote/mail"),
+            ("/srv/mail-{domain}/{user}", "/srv"),
+            ("/srv/one", "/srv"),
+        ] {
+            assert_eq!(mail_root(home), Path::new(root), "{home}");
+        }
+    }
+}

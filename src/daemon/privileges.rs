@@ -1,0 +1,106 @@
+//! Who we are after start-up.
+//!
+//! Started as root, the daemon opens its ports and reads its keys, then becomes the account of the setting `user`. With virtual users
+//! no capability is left. With system users three are:
+//!
+//! | capability | for |
+//! |---|---|
+//! | CAP_SETUID, CAP_SETGID | session threads take on a user's identity for file access (`store::Owner`) |
+//! | CAP_DAC_READ_SEARCH | the one thread that sets watches reaches home directories of mode 0700; never held by a session thread |
+//!
+//! The last is why this is done in two moves: [`become_user`] before that thread exists, and [`settle`] after, before
+//! the session threads do. Capabilities belong to threads and are inherited from the one that makes them.
+//!
+//! Not started as root, nothing is changed but capabilities that systemd may have given for the ports.
+
+use std::ffi::CString;
+
+use caps::{CapSet, Capability, CapsHashSet};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{Uid, User, initgroups, setgid, setuid};
+use tracing::{info, warn};
+
+/// File descriptors beside those of connections: listeners, logs, files that steps have open.
+const SPARE_FILES: u64 = 1024;
+
+/// What could not be done, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The account to run as is not there.
+    #[error("there is no account `{0}` to run as; make it (`useradd --system {0}`), or set `user` to another")]
+    NoUser(String),
+    /// The system refused.
+    #[error("cannot give up root's rights ({0}): {1}")]
+    System(&'static str, String),
+    /// System users need what we do not have.
+    #[error(
+        "`accounts.system_domains` needs CAP_SETUID, CAP_SETGID and CAP_DAC_READ_SEARCH: start as root, or let systemd give them"
+    )]
+    Missing,
+}
+
+/// Which capabilities stay at first, and which for good.
+fn kept(system_users: bool) -> [CapsHashSet; 2] {
+    if !system_users {
+        return [CapsHashSet::new(), CapsHashSet::new()];
+    }
+    let for_good = CapsHashSet::from([Capability::CAP_SETUID, Capability::CAP_SETGID]);
+    let mut first = for_good.clone();
+    first.insert(Capability::CAP_DAC_READ_SEARCH);
+    [first, for_good]
+}
+
+/// Become `user` if we are root, keep only the capabilities that are needed, and never gain any again.
+pub fn become_user(user: &str, system_users: bool) -> Result<(), Error> {
+    let failed = |what: &'static str| move |e: nix::Error| Error::System(what, e.to_string());
+    let [first, _] = kept(system_users);
+    let permitted = caps::read(None, CapSet::Permitted).map_err(|e| Error::System("capabilities", e.to_string()))?;
+    if !first.is_subset(&permitted) {
+        return Err(Error::Missing);
+    }
+    if Uid::effective().is_root() {
+        let account = User::from_name(user).map_err(failed("getpwnam"))?.ok_or_else(|| Error::NoUser(user.into()))?;
+        if !account.uid.is_root() {
+            let name = CString::new(user).map_err(|_| Error::NoUser(user.into()))?;
+            // Else the kernel clears the permitted set when the last uid 0 goes.
+            prctl::set_keepcaps(true).map_err(failed("keep capabilities"))?;
+            initgroups(&name, account.gid).map_err(failed("groups"))?;
+            setgid(account.gid).map_err(failed("group"))?;
+            setuid(account.uid).map_err(failed("user"))?;
+            info!(user, "no longer root");
+        }
+    }
+    prctl::set_no_new_privs().map_err(failed("no new privileges"))?;
+    limit(&first)
+}
+
+/// Give up what only the watching thread needs. To be called when that thread exists and before session threads do.
+pub fn settle(system_users: bool) -> Result<(), Error> {
+    let [_, for_good] = kept(system_users);
+    limit(&for_good)
+}
+
+fn limit(to: &CapsHashSet) -> Result<(), Error> {
+    let failed = |e: caps::errors::CapsError| Error::System("capabilities", e.to_string());
+    // The order matters: a set may never hold what the permitted one does not.
+    caps::clear(None, CapSet::Ambient).or_else(|e| if to.is_empty() { Ok(()) } else { Err(e) }).map_err(failed)?;
+    caps::set(None, CapSet::Inheritable, &CapsHashSet::new()).map_err(failed)?;
+    caps::set(None, CapSet::Effective, to).map_err(failed)?;
+    caps::set(None, CapSet::Permitted, to).map_err(failed)
+}
+
+/// Raise the limit of open files to what `connections` need, as far as the system lets us.
+pub fn raise_file_limit(connections: usize) {
+    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(SPARE_FILES);
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft >= wanted {
+        return;
+    }
+    // Root may raise the hard limit too; for others the first attempt fails.
+    let raised = setrlimit(Resource::RLIMIT_NOFILE, wanted, wanted.max(hard))
+        .or_else(|_| setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard));
+    if raised.is_err() || wanted > hard.max(soft) && !Uid::effective().is_root() {
+        warn!(limit = hard, wanted, "too few open files allowed for limits.connections; raise LimitNOFILE");
+    }
+}

@@ -1,0 +1,67 @@
+//! Everything that sessions share, made from the configuration; and a session for each new connection.
+//!
+//! Knows no socket: tests make sessions here and feed them bytes.
+
+use std::sync::Arc;
+
+use crate::account::Accounts;
+use crate::config::{Config, Service};
+use crate::smtp::{self, Kind, Smtp};
+use crate::store::Stores;
+use crate::wire::{Peer, Session};
+
+/// Accounts, stores, and what each protocol shares.
+pub struct Services {
+    /// Who exists.
+    pub accounts: Arc<Accounts>,
+    /// Their mail.
+    pub stores: Stores,
+    smtp: Arc<smtp::Shared>,
+}
+
+impl Services {
+    /// Open everything. `starttls`: is there a certificate, so that sessions may offer to begin TLS?
+    ///
+    /// # Errors
+    /// In words: what could not be opened, and where.
+    pub fn new(config: &Config, starttls: bool) -> Result<Services, String> {
+        let accounts = Accounts::new(config.account()).map_err(|e| format!("accounts: {e}"))?;
+        let accounts = Arc::new(accounts);
+        let stores = Stores::new(config.store()).map_err(|e| format!("mail store: {e}"))?;
+        let (a, s) = (|| accounts.clone(), || stores.clone());
+        Ok(Services {
+            smtp: Arc::new(smtp::Shared { settings: config.smtp(starttls), accounts: a(), stores: s() }),
+            accounts,
+            stores,
+        })
+    }
+
+    /// A session for a new connection.
+    pub fn session(&self, service: Service, peer: Peer) -> Box<dyn Session> {
+        match service {
+            Service::Smtp => Box::new(Smtp::new(self.smtp.clone(), Kind::Mx, peer)),
+            Service::Submission | Service::Submissions => {
+                Box::new(Smtp::new(self.smtp.clone(), Kind::Submission, peer))
+            }
+            Service::Lmtp => Box::new(Smtp::new(self.smtp.clone(), Kind::Lmtp, peer)),
+            Service::Imap | Service::Imaps | Service::Pop3 | Service::Pop3s => Box::new(Absent),
+        }
+    }
+}
+
+/// Stands in for sessions that are being written: closes at once.
+struct Absent;
+
+impl Session for Absent {
+    fn step(
+        &mut self,
+        _: crate::wire::Event,
+        _: &mut crate::wire::Input,
+        _: &mut crate::wire::Out,
+    ) -> crate::wire::Want {
+        crate::wire::Want::Close
+    }
+    fn patience(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+}
