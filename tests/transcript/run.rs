@@ -29,7 +29,8 @@ struct Side {
 
 /// Play `script`. The error is for people.
 pub fn play(script: &Script, world: &mut dyn World) -> Result<(), String> {
-    let mut player = Player { world, open: BTreeMap::new(), sides: BTreeMap::new(), bound: Bound::new(), log: Vec::new() };
+    let mut player =
+        Player { world, open: BTreeMap::new(), sides: BTreeMap::new(), bound: Bound::new(), log: Vec::new() };
     for line in &script.lines {
         player.play(line).map_err(|why| {
             let tail: Vec<_> = player.log.iter().rev().take(25).rev().cloned().collect();

@@ -1,0 +1,233 @@
+//! What a transcript is played in: a throw-away configuration with alice and bob, opened as the daemon opens it.
+//!
+//! Everything lies below one temporary directory and is gone with it. Other programs' deeds (`do ...`) are done with
+//! plain file operations on alice's Maildir.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use mailcote::config::{Config, Service};
+use mailcote::daemon::{Opened, Running, Services};
+use mailcote::net::Address;
+use mailcote::store::{Home, Layout, Name, Owner};
+use mailcote::wire::Peer;
+
+use super::drive::{Connection, Direct, Socket, made_up_tls};
+use super::run::World;
+
+/// How a transcript is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Straight into a session.
+    Direct,
+    /// Over a socket.
+    Socket,
+    /// Straight in, one byte at a time.
+    Cut,
+}
+
+/// Seconds since 1970 that every given message has as its INTERNALDATE: 1 January 2026, noon UTC.
+const GIVEN_DATE: u64 = 1_767_268_800;
+
+/// One world.
+pub struct Fixture {
+    mode: Mode,
+    service: Service,
+    tls: bool,
+    services: Arc<Services>,
+    running: Option<Running>,
+    client: Arc<rustls::ClientConfig>,
+    maildir: PathBuf,
+    delivered: AtomicU32,
+    _dir: tempfile::TempDir,
+}
+
+impl Fixture {
+    /// Make the world that the `given` lines ask for.
+    pub fn new(folder: &str, given: &[Vec<String>], mode: Mode) -> Result<Fixture, String> {
+        let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+        let root = dir.path();
+        let has = |what: &str| given.iter().any(|words| words[0] == what);
+        let protocol = given.iter().find(|words| words[0] == "protocol").map_or(folder, |words| words[1].as_str());
+        let tls = has("tls");
+        let service = service(protocol, tls)?;
+        let client = certificate(root)?;
+        let config = configuration(root, service, !has("clear-refused"))?;
+        let (services, running) = if mode == Mode::Socket {
+            let opened = Opened::new(&config).map_err(|e| e.to_string())?;
+            let services = Arc::new(Services::new(&config, true)?);
+            let running = Running::start(&config, opened, services.clone()).map_err(|e| e.to_string())?;
+            (services, Some(running))
+        } else {
+            (Arc::new(Services::new(&config, true)?), None)
+        };
+        let maildir = root.join("mail/alice/Maildir");
+        let fixture =
+            Fixture { mode, service, tls, services, running, client, maildir, delivered: AtomicU32::new(0), _dir: dir };
+        fixture.fill(given)?;
+        Ok(fixture)
+    }
+
+    /// Stop the server, if there is one.
+    pub fn end(self) {
+        if let Some(running) = self.running {
+            running.stop();
+        }
+    }
+
+    fn fill(&self, given: &[Vec<String>]) -> Result<(), String> {
+        let home = Home { maildir: self.maildir.clone(), layout: Layout::Maildirpp, owner: Owner::Daemon };
+        let store = self.services.stores.open(&home).map_err(|e| e.to_string())?;
+        for words in given {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            match words[..] {
+                ["protocol", _] | ["tls"] | ["clear-refused"] => {}
+                ["folder", name] => {
+                    let name = Name::parse(name).map_err(|e| e.to_string())?;
+                    store.create(&name, None).map_err(|e| e.to_string())?;
+                }
+                [count, "messages" | "message", "in", folder] => {
+                    let count: u32 = count.parse().map_err(|_| format!("given {count}: not a number"))?;
+                    for n in 1..=count {
+                        self.deliver(numbered(n).as_bytes(), folder)?;
+                    }
+                }
+                ["file", file, "in", folder] => self.deliver(&data(file)?, folder)?,
+                _ => return Err(format!("given {}: not understood", words.join(" "))),
+            }
+        }
+        Ok(())
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        if name == "INBOX" { self.maildir.clone() } else { self.maildir.join(format!(".{}", name.replace('/', "."))) }
+    }
+
+    /// As another program delivers: a file in tmp/, renamed into new/.
+    fn deliver(&self, text: &[u8], folder: &str) -> Result<(), String> {
+        let folder = self.folder(folder);
+        let n = self.delivered.fetch_add(1, Ordering::Relaxed) + 1;
+        let name = format!("{}.M{n:06}P7.outside", GIVEN_DATE);
+        let path = folder.join("tmp").join(&name);
+        let fail = |e: std::io::Error| format!("{}: {e}", path.display());
+        fs::write(&path, text).map_err(fail)?;
+        let date = std::time::UNIX_EPOCH + std::time::Duration::from_secs(GIVEN_DATE);
+        fs::File::open(&path).and_then(|file| file.set_modified(date)).map_err(fail)?;
+        fs::rename(&path, folder.join("new").join(&name)).map_err(fail)
+    }
+
+    /// The n-th message of a folder, in name order.
+    fn nth(&self, n: &str, folder: &str) -> Result<PathBuf, String> {
+        let n: usize = n.parse().map_err(|_| format!("{n}: not a number"))?;
+        let mut files = Vec::new();
+        for sub in ["new", "cur"] {
+            let dir = self.folder(folder).join(sub);
+            for entry in fs::read_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))? {
+                files.push(entry.map_err(|e| e.to_string())?.path());
+            }
+        }
+        files.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
+        files.get(n.wrapping_sub(1)).cloned().ok_or_else(|| format!("{folder} has no message {n}"))
+    }
+}
+
+impl World for Fixture {
+    fn connect(&mut self) -> Result<Box<dyn Connection>, String> {
+        if let Some(running) = &self.running {
+            let port = running.addresses().iter().find_map(|(_, address)| match address {
+                Address::Tcp(address) => Some(address.port()),
+                _ => None,
+            });
+            let port = port.ok_or("no port")?;
+            return Ok(Box::new(Socket::connect(port, self.tls, self.client.clone())?));
+        }
+        let peer = Peer {
+            remote: ([127, 0, 0, 1], 40_000).into(),
+            local: ([127, 0, 0, 1], 143).into(),
+            tls: self.tls.then(made_up_tls),
+            id: 1,
+        };
+        Ok(Box::new(Direct::new(self.services.session(self.service, peer), self.mode == Mode::Cut)))
+    }
+
+    fn act(&mut self, words: &[String]) -> Result<(), String> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words[..] {
+            ["deliver", file, "to", folder] => self.deliver(&data(file)?, folder),
+            ["remove", n, "from", folder] => fs::remove_file(self.nth(n, folder)?).map_err(|e| e.to_string()),
+            ["flag", n, "in", folder, flags] => {
+                let path = self.nth(n, folder)?;
+                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                let base = name.split(':').next().unwrap_or_default();
+                let to = self.folder(folder).join("cur").join(format!("{base}:2,{flags}"));
+                fs::rename(&path, to).map_err(|e| e.to_string())
+            }
+            _ => Err(format!("do {}: not understood", words.join(" "))),
+        }
+    }
+}
+
+/// Message number n of `given n messages`.
+fn numbered(n: u32) -> String {
+    format!(
+        "From: Sender <sender@example.net>\nTo: alice@demo.test\nSubject: message {n}\n\
+         Date: Thu, 1 Jan 2026 12:00:0{} +0000\nMessage-ID: <{n}@example.net>\n\nbody {n}\n",
+        n % 10
+    )
+}
+
+fn data(file: &str) -> Result<Vec<u8>, String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/messages").join(file);
+    fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn service(protocol: &str, tls: bool) -> Result<Service, String> {
+    Ok(match (protocol, tls) {
+        ("smtp", _) => Service::Smtp,
+        ("lmtp", _) => Service::Lmtp,
+        ("submission", false) => Service::Submission,
+        ("submission", true) => Service::Submissions,
+        ("imap", false) => Service::Imap,
+        ("imap", true) => Service::Imaps,
+        ("pop3", false) => Service::Pop3,
+        ("pop3", true) => Service::Pop3s,
+        _ => return Err(format!("given protocol {protocol}: not understood")),
+    })
+}
+
+/// A certificate for the server, and a client that trusts it.
+fn certificate(root: &Path) -> Result<Arc<rustls::ClientConfig>, String> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).map_err(|e| e.to_string())?;
+    let dir = root.join("certs/localhost");
+    fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
+    fs::write(dir.join("fullchain.pem"), made.cert.pem()).map_err(|e| e.to_string())?;
+    fs::write(dir.join("privkey.pem"), made.signing_key.serialize_pem()).map_err(|e| e.to_string())?;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).map_err(|e| e.to_string())?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+fn configuration(root: &Path, service: Service, clear: bool) -> Result<Config, String> {
+    let domain = root.join("domains/demo.test");
+    fs::create_dir_all(&domain).map_err(|e| e.to_string())?;
+    fs::write(domain.join("users"), "alice:{PLAIN}alice-secret\nbob:{PLAIN}bob-secret\n").map_err(|e| e.to_string())?;
+    fs::write(domain.join("aliases"), "team: alice, bob\n").map_err(|e| e.to_string())?;
+    let listen: String = Service::TABLE
+        .iter()
+        .map(|(s, key)| format!("{key} = [{}]\n", if *s == service { "\"127.0.0.1:0\"" } else { "" }))
+        .collect();
+    let text = format!(
+        "hostname = \"mail.demo.test\"\n[listen]\n{listen}[auth]\nallow_plain_on_loopback = {clear}\n\
+         secret = \"secret\"\n[mail]\nhome = \"{}/mail/{{user}}/Maildir\"\n[limits]\nmax_message_size = \"1M\"\n",
+        root.display()
+    );
+    Config::parse(&root.join("mailcote.toml"), &text).map_err(|problems| problems.to_string())
+}
