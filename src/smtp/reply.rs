@@ -115,7 +115,7 @@ replies! {
     NESTED_MAIL = 503 "5.5.1" "sender already given";
     NOT_IN_TRANSACTION = 503 "5.5.1" "not allowed while a message is under way";
     BDAT_BEGUN = 503 "5.5.1" "message was begun with BDAT, go on with BDAT or RSET";
-    NO_RECIPIENTS = 554 "5.5.1" "no valid recipients";
+    NO_RECIPIENTS = 503 "5.5.1" "no valid recipients";
     TLS_ALREADY = 503 "5.5.1" "TLS is already on";
     LOGGED_IN_ALREADY = 503 "5.5.1" "already logged in";
     UNKNOWN_MECHANISM = 504 "5.5.4" "unknown authentication mechanism";
