@@ -5,6 +5,8 @@
 //! every protocol: it runs the SASL exchange, asks for slow work, slows down failures, and counts seats.
 #![allow(missing_docs, unused_variables, clippy::todo)]
 
+pub mod password;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
