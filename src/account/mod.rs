@@ -1,24 +1,62 @@
-//! Who exists: domains, users, aliases, passwords, limits.
+//! Who exists: domains, users, aliases, passwords.
 //!
 //! [`Accounts`] reads `domains/NAME/users` and `domains/NAME/aliases`, notices changes without a restart, resolves an
-//! address to recipients, and verifies logins. [`Login`] is one login attempt in progress, the same for
+//! address to recipients, and finds the user of a login name. [`Login`] is one login attempt in progress, the same for
 //! every protocol: it runs the SASL exchange, asks for slow work, slows down failures, and counts seats.
-#![allow(missing_docs, unused_variables, clippy::todo)]
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `lines`, `users`, `aliases` | the grammar of the two files; used by the commands that write them, too |
+//! | `domain` | domain names in the form in which they are compared |
+//! | `watched`, `served`, `system` | the files in memory, the domains made from them, users of the system |
+//! | `resolve` | from an address to users |
+//! | `password` | schemes |
+//! | `login`, `scram`, `slow`, `remember`, `seats` | login attempts |
+//!
+//! Refuses to guess: while a file cannot be read, the last good content stands, and whoever is not in it is told to come
+//! back later. Writes one file, the secret of [`Settings::secret_file`], at first start.
 
+pub mod aliases;
+pub mod domain;
+mod lines;
+mod login;
 pub mod password;
+mod remember;
+mod resolve;
+mod scram;
+mod seats;
+mod served;
+mod slow;
+mod system;
+pub mod users;
+mod watched;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
+use ring::rand::{SecureRandom, SystemRandom};
+
+pub use lines::Problem;
+pub use login::{Login, Mechanism, Refusal, Step};
+pub use resolve::{MAX_EXPANSION, MAX_NESTING};
+pub use seats::Seat;
+
+use crate::fsio;
 use crate::mail::address::Address;
 use crate::store::{Home, Layout};
-use crate::wire::{Answer, Network, Peer, Secret, Tls, Work};
+use crate::wire::{Network, Secret};
+use remember::Remembered;
+use seats::Seats;
+use served::{Account, Domains, Found};
+use slow::Slow;
+use watched::{AGAIN, USUAL};
 
 /// A user who may log in and gets mail.
 #[derive(Debug)]
 pub struct User {
-    /// Full address, domain in lower case: `alice@example.org`.
+    /// Full address: the name as the users file writes it, and the domain in canonical form: `alice@example.org`.
     pub login: String,
     /// Where the mail is.
     pub home: Home,
@@ -33,15 +71,16 @@ pub enum Resolved {
     Remote,
     /// Our domain, nobody of that name: 550 5.1.1.
     Unknown,
-    /// Alias loop or too many members: a permanent error of ours, 5.4.6 or 5.3.5; the text says which.
+    /// Alias loop, too many members, or members elsewhere: a permanent error of ours, 5.4.6 or 5.3.5; the text says which.
     Broken(String),
-    /// The files cannot be read now: 451.
+    /// The files cannot be read now: 451. The text is for the log.
     TryLater(String),
 }
 
 /// One local recipient of an address.
 #[derive(Debug, Clone)]
 pub struct Recipient {
+    /// Who.
     pub user: Arc<User>,
     /// `+detail` of the address, if the setting is on: the folder to deliver to, if it exists.
     pub detail: Option<String>,
@@ -93,125 +132,180 @@ pub struct Settings {
 }
 
 /// Everybody.
-pub struct Accounts;
+pub struct Accounts {
+    settings: Settings,
+    domains: Domains,
+    /// Of [`Settings::secret_file`].
+    secret: Secret,
+    slow: Slow,
+    remembered: Remembered,
+    seats: Arc<Seats>,
+}
 
 impl Accounts {
-    /// Read every domain. Files that are broken are logged, and their users are told to try later.
-    pub fn new(settings: Settings) -> std::io::Result<Accounts> {
-        todo!()
+    /// Read every domain. Files that are broken are logged, and their users are told to try later. Fails only if the secret
+    /// can neither be read nor made.
+    pub fn new(settings: Settings) -> io::Result<Accounts> {
+        let secret = secret(settings.secret_file.as_deref())?;
+        let accounts = Accounts {
+            domains: Domains::new(settings.clone()),
+            secret,
+            slow: Slow::new(settings.exempt.clone()),
+            remembered: Remembered::new(random()?),
+            seats: Seats::new(settings.max_seats),
+            settings,
+        };
+        accounts.reload();
+        Ok(accounts)
     }
+
     /// Look at every file again now (SIGHUP).
     pub fn reload(&self) {
-        todo!()
-    }
-    /// Names of the domains we serve, in lower case (A-labels), sorted.
-    pub fn domains(&self) -> Vec<String> {
-        todo!()
-    }
-    /// Every user on file, for start-up checks and admin commands.
-    pub fn users(&self) -> Vec<Arc<User>> {
-        todo!()
-    }
-    /// Where does mail for `address` go?
-    pub fn resolve(&self, address: &Address) -> Resolved {
-        todo!()
-    }
-    /// May `user` send mail as `sender`? (His own address, with +detail, and aliases that lead to him alone or list him.)
-    pub fn may_send_as(&self, user: &User, sender: &Address) -> bool {
-        todo!()
-    }
-}
-
-/// What a login attempt wants next.
-pub enum Step {
-    /// Send this to the client (base64 by the protocol) and pass its answer to [`Login::respond`].
-    Challenge(Vec<u8>),
-    /// Return it as `Want::Work`, and pass the answer to [`Login::answered`].
-    Work(Work),
-    /// Return it as `Want::Pause` without any output, and call [`Login::resumed`] when it is over. It comes before the
-    /// check (an address or login that failed often) and before a refusal (every failure takes the same time).
-    Pause(Duration),
-    /// In. Keep the seat as long as the session lives: it counts connections of this user.
-    Granted(Arc<User>, Seat),
-    /// No: send the reply now.
-    Refused(Refusal),
-}
-
-/// Why a login was refused, as far as the client may know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// Wrong user, wrong password, disabled, whatever: one answer (AUTHENTICATIONFAILED, 535 5.7.8, -ERR [AUTH]).
-    Credentials,
-    /// Not base64, not the mechanism's syntax: 501 5.5.2, BAD.
-    Malformed,
-    /// The client sent `*`: 501 5.7.0, BAD.
-    Cancelled,
-    /// The password was right, but the user has too many connections ([LIMIT], 421).
-    TooMany,
-    /// The user files cannot be read now ([UNAVAILABLE], 454 4.7.0, [SYS/TEMP]).
-    Unavailable,
-}
-
-/// A seat among a user's connections; given back on drop.
-pub struct Seat;
-
-/// SASL mechanisms we know, in the order we announce them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mechanism {
-    ScramSha256Plus,
-    ScramSha256,
-    Plain,
-    Login,
-}
-
-impl Mechanism {
-    /// The name in AUTH lines (IANA's registry of SASL mechanisms).
-    pub fn name(self) -> &'static str {
-        match self {
-            Mechanism::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
-            Mechanism::ScramSha256 => "SCRAM-SHA-256",
-            Mechanism::Plain => "PLAIN",
-            Mechanism::Login => "LOGIN",
+        self.domains.expire();
+        for domain in self.domains.all(USUAL).0.values() {
+            domain.problems(Duration::ZERO);
         }
     }
+
+    /// Names of the domains we serve, in canonical form, sorted.
+    pub fn domains(&self) -> Vec<String> {
+        self.domains.all(USUAL).0.keys().cloned().collect()
+    }
+
+    /// Every user on file, for start-up checks and admin commands.
+    pub fn users(&self) -> Vec<Arc<User>> {
+        let (served, _) = self.domains.all(USUAL);
+        served.values().flat_map(|domain| domain.users(USUAL)).map(|account| account.user.clone()).collect()
+    }
+
+    /// Where does mail for `address` go?
+    pub fn resolve(&self, address: &Address) -> Resolved {
+        resolve::resolve(self, address)
+    }
+
+    /// May `user` send mail as `sender`? As every address whose mail he gets: his own, with +detail, aliases that lead to
+    /// him or list him, and all of a domain whose catch-all he is. Not while the files that say so are in doubt.
+    pub fn may_send_as(&self, user: &User, sender: &Address) -> bool {
+        match self.resolve(sender) {
+            Resolved::Local(recipients) => recipients.iter().any(|recipient| recipient.user.login == user.login),
+            _ => false,
+        }
+    }
+
+    /// Every mistake in every file, for `mailcote check`: what cannot be read, and aliases that lead nowhere.
+    pub fn problems(&self) -> Vec<(PathBuf, Problem)> {
+        let mut all = self.domains.problems();
+        for domain in self.domains.all(USUAL).0.values() {
+            all.extend(domain.problems(USUAL));
+            for alias in domain.aliases(USUAL) {
+                let message = match self.missing_of(domain, &alias) {
+                    Err(broken) => broken,
+                    Ok(missing) if missing.is_empty() => continue,
+                    Ok(missing) => format!("members do not exist: {}", missing.join(", ")),
+                };
+                all.push((domain.aliases_file(), Problem { line: alias.lines.0, column: 1, message }));
+            }
+        }
+        all.sort();
+        all
+    }
+
+    /// Members of an alias that lead nowhere; `Err` if the alias as a whole is broken.
+    fn missing_of(&self, domain: &served::Domain, alias: &aliases::Alias) -> Result<Vec<String>, String> {
+        let itself = Address { local: alias.name.clone(), domain: domain.name.clone() };
+        if !alias.name.is_empty()
+            && let Resolved::Broken(text) = self.resolve(&itself)
+        {
+            return Err(text);
+        }
+        let mut missing = Vec::new();
+        for member in alias.members.iter().filter(|member| member.local.to_lowercase() != alias.name) {
+            match self.resolve(member) {
+                Resolved::Unknown => missing.push(member.to_string()),
+                Resolved::Broken(text) => return Err(text),
+                Resolved::Remote => {
+                    return Err(format!(
+                        "{member} is elsewhere, and mail cannot be sent on to other domains by this server"
+                    ));
+                }
+                Resolved::Local(_) | Resolved::TryLater(_) => {}
+            }
+        }
+        Ok(missing)
+    }
+
+    /// The domain of a name without one.
+    fn default_domain(&self, age: Duration) -> Option<String> {
+        if let Some(name) = &self.settings.default_domain {
+            return Some(domain::canonical(name));
+        }
+        let (served, _) = self.domains.all(age);
+        if served.len() == 1 { served.keys().next().cloned() } else { None }
+    }
+
+    /// The account of a login name: a full address, or a user alone where it is clear of which domain.
+    fn login_account(&self, name: &str) -> Found<Arc<Account>> {
+        match self.login_account_within(name, USUAL) {
+            found @ Found::Yes(_) => found,
+            _ => self.login_account_within(name, AGAIN),
+        }
+    }
+
+    fn login_account_within(&self, name: &str, age: Duration) -> Found<Arc<Account>> {
+        let (served, trouble) = self.domains.all(age);
+        let (local, at) = match name.rsplit_once('@') {
+            Some((local, at)) => (local, Some(domain::canonical(at))),
+            None => (name, self.default_domain(age)),
+        };
+        match (at.and_then(|at| served.get(&at)), trouble) {
+            (Some(domain), _) => domain.user(local, age),
+            (None, Some(reason)) => Found::Later(reason),
+            (None, None) => Found::No,
+        }
+    }
+
+    /// Somebody's password, always the same one for a name: a login of a user who does not exist is checked against it, so
+    /// that the check costs what checks cost here.
+    fn decoy(&self, name: &str) -> Option<password::Stored> {
+        let (served, _) = self.domains.all(USUAL);
+        let at = name.rsplit_once('@').map(|(_, at)| domain::canonical(at)).or_else(|| self.default_domain(USUAL));
+        let home = at.and_then(|at| served.get(&at)).or_else(|| served.values().next())?;
+        let tag = password::mac(self.secret.expose(), name.as_bytes());
+        home.any_password(usize::from(u16::from_be_bytes([tag[0], tag[1]])), USUAL)
+    }
+
+    /// Can every user who has a password log in with SCRAM?
+    fn all_know_scram(&self) -> bool {
+        let (served, _) = self.domains.all(USUAL);
+        let counts = served.values().map(|domain| domain.passwords(USUAL));
+        let (passwords, scram) = counts.fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1));
+        passwords > 0 && passwords == scram
+    }
 }
 
-/// One login attempt.
-pub struct Login;
+fn random() -> io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("the system gives no random numbers"))?;
+    Ok(bytes)
+}
 
-impl Login {
-    /// Mechanisms to announce to this peer: none in clear off loopback; -PLUS only with an exporter.
-    pub fn mechanisms(accounts: &Accounts, peer: &Peer, tls: Option<&Tls>) -> Vec<Mechanism> {
-        todo!()
-    }
-    /// Begin with a mechanism by its name, with the initial response if the client sent one (already base64-decoded; `=` is empty).
-    pub fn sasl(
-        accounts: &Arc<Accounts>,
-        peer: &Peer,
-        tls: Option<&Tls>,
-        mechanism: Mechanism,
-        initial: Option<&[u8]>,
-    ) -> (Login, Step) {
-        todo!()
-    }
-    /// USER/PASS and LOGIN.
-    pub fn password(accounts: &Arc<Accounts>, peer: &Peer, login: &str, password: Secret) -> (Login, Step) {
-        todo!()
-    }
-    /// The client's answer to a challenge, base64-decoded.
-    pub fn respond(&mut self, response: &[u8]) -> Step {
-        todo!()
-    }
-    /// The client sent `*` (RFC 4954 4, RFC 3501 6.2.2, RFC 5034 4).
-    pub fn cancel(&mut self) -> Step {
-        todo!()
-    }
-    /// The answer of the work that was asked for.
-    pub fn answered(&mut self, answer: Answer) -> Step {
-        todo!()
-    }
-    /// The pause that was asked for is over.
-    pub fn resumed(&mut self) -> Step {
-        todo!()
+/// The secret of this installation, made if it is not there.
+fn secret(file: Option<&Path>) -> io::Result<Secret> {
+    let Some(file) = file else { return Ok(Secret::new(random()?)) };
+    let told = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", file.display()));
+    match fs::read(file) {
+        Ok(bytes) if bytes.len() == 32 => Ok(Secret::new(bytes)),
+        Ok(_) => {
+            Err(io::Error::other(format!("{}: is not 32 bytes long; remove it to have it made anew", file.display())))
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let bytes = random()?;
+            fsio::replace(file, &bytes, 0o600).map_err(told)?;
+            Ok(Secret::new(bytes))
+        }
+        Err(e) => Err(told(e)),
     }
 }
+
+#[cfg(test)]
+mod support;

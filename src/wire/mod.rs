@@ -9,6 +9,7 @@ mod buffers;
 pub mod dot;
 pub mod line;
 mod network;
+pub mod sasl;
 mod secret;
 mod session;
 

@@ -29,7 +29,7 @@ use sha_crypt::ShaCrypt;
 
 pub use digest::same;
 use digest::{Digest, Sum};
-pub use scram::{Keys, SALT_LEN};
+pub use scram::{Keys, NEW_ITERATIONS, SALT_LEN, mac, sha256};
 
 use crate::wire::Secret;
 
@@ -232,7 +232,7 @@ pub fn hash(scheme: Scheme, password: &Secret) -> Result<String, Malformed> {
             return Err(bad(scheme, "has no salt and is verified but not made; use ARGON2ID"));
         }
         Scheme::Pbkdf2 => new_pbkdf2(given, &salt),
-        Scheme::ScramSha256 => Keys::derive(given, &salt, scram::NEW_ITERATIONS).to_string(),
+        Scheme::ScramSha256 => Keys::derive(given, &salt, NEW_ITERATIONS).to_string(),
         Scheme::Plain => match std::str::from_utf8(given) {
             Ok(text) if !text.contains(':') => text.to_owned(),
             _ => return Ok(format!("{{PLAIN.B64}}{}", STANDARD.encode(given))),

@@ -33,7 +33,12 @@ impl Keys {
         let mut salted = [0; 32];
         pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, salt, password, &mut salted);
         let client_key = mac(&salted, b"Client Key");
-        Keys { iterations, salt: salt.to_vec(), stored_key: hash(&client_key), server_key: mac(&salted, b"Server Key") }
+        Keys {
+            iterations,
+            salt: salt.to_vec(),
+            stored_key: sha256(&client_key),
+            server_key: mac(&salted, b"Server Key"),
+        }
     }
 
     /// From the stored text.
@@ -71,7 +76,7 @@ pub fn mac(key: &[u8], data: &[u8]) -> [u8; 32] {
 }
 
 /// SHA-256.
-pub fn hash(data: &[u8]) -> [u8; 32] {
+pub fn sha256(data: &[u8]) -> [u8; 32] {
     array(digest::digest(&digest::SHA256, data).as_ref())
 }
 

@@ -1,0 +1,475 @@
+//! One login attempt, the same for every protocol.
+//!
+//! ```text
+//!   sasl(..), password(..)      Challenge -> respond(..)          every step leads to another Step;
+//!                               Pause     -> resumed()            Granted and Refused are the last
+//!                               Work      -> answered(..)
+//! ```
+//!
+//! Owns the mechanisms PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and -PLUS, and that every failure looks alike. Unknown user,
+//! wrong password, locked login, no password for this mechanism: each costs a check (of somebody else's password if need
+//! be), each answer comes a whole number of [`TICK`]s after the check began, each is [`Refusal::Credentials`], and the
+//! reason stands in our log only. Who failed often waits before the check (`slow`). A login that was right a short time
+//! ago costs no check and no wait (`remember`).
+//!
+//! Refuses an authorization identity that is another user's. Leaves nothing on disk.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::password::{self, Keys, Stored};
+use super::scram::{Channel, Exchange, First, Proof, Wrong};
+use super::served::{Account, Found};
+use super::{Accounts, Scram, Seat, User, domain};
+use crate::wire::{Answer, Peer, Secret, Tls, Work};
+
+/// A refusal comes this long, or a multiple of it, after the check began. Longer than every check but a very costly one on a
+/// busy machine; then the next multiple hides how long it took.
+const TICK: Duration = Duration::from_millis(500);
+/// Bytes in a login name: longer ones are nobody's.
+const MAX_NAME: usize = 512;
+/// Bytes of our part of a SCRAM nonce.
+const NONCE: usize = 18;
+/// What a password is checked against where no user has one.
+const NOBODY: &str =
+    "{ARGON2ID}$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5cyBzYWx0ISE$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// What a login attempt wants next.
+pub enum Step {
+    /// Send this to the client (base64 by the protocol) and pass its answer to [`Login::respond`].
+    Challenge(Vec<u8>),
+    /// Return it as `Want::Work`, and pass the answer to [`Login::answered`].
+    Work(Work),
+    /// Return it as `Want::Pause` without any output, and call [`Login::resumed`] when it is over. It comes before the
+    /// check (an address or login that failed often) and before a refusal (every failure takes the same time).
+    Pause(Duration),
+    /// In. Keep the seat as long as the session lives: it counts connections of this user.
+    Granted(Arc<User>, Seat),
+    /// No: send the reply now.
+    Refused(Refusal),
+}
+
+/// Why a login was refused, as far as the client may know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Wrong user, wrong password, disabled, whatever: one answer (AUTHENTICATIONFAILED, 535 5.7.8, -ERR [AUTH]).
+    Credentials,
+    /// Not base64, not the mechanism's syntax: 501 5.5.2, BAD.
+    Malformed,
+    /// The client sent `*`: 501 5.7.0, BAD.
+    Cancelled,
+    /// The password was right, but the user has too many connections ([LIMIT], 421).
+    TooMany,
+    /// The user files cannot be read now ([UNAVAILABLE], 454 4.7.0, [SYS/TEMP]).
+    Unavailable,
+}
+
+/// SASL mechanisms we know, in the order we announce them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mechanism {
+    /// SCRAM-SHA-256-PLUS, bound to the TLS connection.
+    ScramSha256Plus,
+    /// SCRAM-SHA-256.
+    ScramSha256,
+    /// PLAIN.
+    Plain,
+    /// LOGIN, which never was a standard and which clients still use.
+    Login,
+}
+
+impl Mechanism {
+    /// Mechanisms and their names.
+    pub const TABLE: [(Mechanism, &'static str); 4] = [
+        (Mechanism::ScramSha256Plus, "SCRAM-SHA-256-PLUS"),
+        (Mechanism::ScramSha256, "SCRAM-SHA-256"),
+        (Mechanism::Plain, "PLAIN"),
+        (Mechanism::Login, "LOGIN"),
+    ];
+
+    /// The name to announce.
+    pub fn name(self) -> &'static str {
+        Self::TABLE.iter().find(|row| row.0 == self).map_or("", |row| row.1)
+    }
+
+    /// By its name, in any case (RFC 4422 3.1 has capitals; clients vary).
+    pub fn from_name(name: &str) -> Option<Mechanism> {
+        Self::TABLE.iter().find(|row| row.1.eq_ignore_ascii_case(name)).map(|row| row.0)
+    }
+}
+
+/// One login attempt.
+pub struct Login {
+    accounts: Arc<Accounts>,
+    ip: IpAddr,
+    /// Name of the mechanism, for the log.
+    by: &'static str,
+    /// The name that the client gave, when it did.
+    name: String,
+    began: Instant,
+    state: State,
+}
+
+enum State {
+    /// PLAIN: the one message.
+    Plain,
+    /// LOGIN: the name, then the password.
+    LoginName,
+    LoginPassword,
+    /// SCRAM: the client's first message, its last, and its empty answer to ours.
+    ScramFirst(Channel),
+    ScramLast(Exchange, Option<Arc<Account>>, Arc<Keyring>),
+    ScramEnd(Arc<Account>),
+    /// Waiting before the check.
+    Held(Check),
+    /// On the pool.
+    Checking(Option<Arc<Account>>, Option<Secret>),
+    /// Waiting before the refusal.
+    Failing,
+    Done,
+}
+
+/// What is to be checked on the pool, and who is in if it is right.
+struct Check {
+    account: Option<Arc<Account>>,
+    password: Option<Secret>,
+    work: Work,
+}
+
+/// What a client's proof is checked against.
+enum Keyring {
+    Keys(Keys),
+    /// The password is stored as it is; the keys come from it.
+    Password(Stored, Vec<u8>),
+    /// Nobody's: derived as if, and never right.
+    Nobody(Vec<u8>),
+}
+
+/// What comes back from the pool.
+enum Verdict {
+    Wrong,
+    Right,
+    /// Right, and this is to be sent.
+    RightWith(Vec<u8>),
+}
+
+impl Login {
+    /// Mechanisms to announce to this peer: none in clear off loopback; -PLUS only with an exporter. Empty means that
+    /// USER, PASS and LOGIN are not allowed either.
+    pub fn mechanisms(accounts: &Accounts, peer: &Peer, tls: Option<&Tls>) -> Vec<Mechanism> {
+        let settings = &accounts.settings;
+        if tls.is_none() && !(settings.clear_on_loopback && peer.is_loopback()) {
+            return Vec::new();
+        }
+        let scram = match settings.scram {
+            Scram::Auto => accounts.all_know_scram(),
+            Scram::Always => true,
+            Scram::Never => false,
+        };
+        let plus = scram && tls.is_some_and(|tls| tls.exporter.is_some());
+        let allowed = |mechanism| match mechanism {
+            Mechanism::ScramSha256Plus => plus,
+            Mechanism::ScramSha256 => scram,
+            Mechanism::Plain | Mechanism::Login => true,
+        };
+        Mechanism::TABLE.iter().map(|row| row.0).filter(|mechanism| allowed(*mechanism)).collect()
+    }
+
+    /// Begin with a mechanism from the list of [`Login::mechanisms`], with the initial response if the client sent one
+    /// (already base64-decoded; `=` is empty).
+    pub fn sasl(
+        accounts: &Arc<Accounts>,
+        peer: &Peer,
+        tls: Option<&Tls>,
+        mechanism: Mechanism,
+        initial: Option<&[u8]>,
+    ) -> (Login, Step) {
+        let offered = Self::mechanisms(accounts, peer, tls);
+        let mut login = Self::new(accounts, peer, mechanism.name());
+        if !offered.contains(&mechanism) {
+            return (login, Step::Refused(Refusal::Malformed));
+        }
+        let channel = |plus| Channel {
+            plus,
+            offered: offered.contains(&Mechanism::ScramSha256Plus),
+            exporter: tls.and_then(|tls| tls.exporter),
+        };
+        login.state = match mechanism {
+            Mechanism::Plain => State::Plain,
+            Mechanism::Login => State::LoginName,
+            Mechanism::ScramSha256 => State::ScramFirst(channel(false)),
+            Mechanism::ScramSha256Plus => State::ScramFirst(channel(true)),
+        };
+        let step = match (initial, mechanism) {
+            (Some(message), _) => login.respond(message),
+            (None, Mechanism::Login) => Step::Challenge(b"Username:".to_vec()),
+            (None, _) => Step::Challenge(Vec::new()),
+        };
+        (login, step)
+    }
+
+    /// USER/PASS and LOGIN.
+    pub fn password(accounts: &Arc<Accounts>, peer: &Peer, name: &str, password: Secret) -> (Login, Step) {
+        let mut login = Self::new(accounts, peer, "password");
+        let step = login.check_password(name, "", password);
+        (login, step)
+    }
+
+    fn new(accounts: &Arc<Accounts>, peer: &Peer, by: &'static str) -> Login {
+        let ip = peer.remote.ip();
+        Login { accounts: accounts.clone(), ip, by, name: String::new(), began: Instant::now(), state: State::Done }
+    }
+
+    /// The client's answer to a challenge, base64-decoded.
+    pub fn respond(&mut self, response: &[u8]) -> Step {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Plain => self.plain(response),
+            State::LoginName => match std::str::from_utf8(response) {
+                Ok(name) if !name.is_empty() && name.len() <= MAX_NAME => {
+                    self.name = name.to_owned();
+                    self.state = State::LoginPassword;
+                    Step::Challenge(b"Password:".to_vec())
+                }
+                _ => Step::Refused(Refusal::Malformed),
+            },
+            State::LoginPassword => {
+                let name = std::mem::take(&mut self.name);
+                self.check_password(&name, "", Secret::new(response))
+            }
+            State::ScramFirst(channel) => self.scram_first(response, &channel),
+            State::ScramLast(exchange, account, keyring) => self.scram_last(response, exchange, account, keyring),
+            State::ScramEnd(account) if response.is_empty() => self.grant(&account),
+            _ => Step::Refused(Refusal::Malformed),
+        }
+    }
+
+    /// The client sent `*` (RFC 4954 4, RFC 3501 6.2.2, RFC 5034 4).
+    pub fn cancel(&mut self) -> Step {
+        self.state = State::Done;
+        Step::Refused(Refusal::Cancelled)
+    }
+
+    /// The answer of the work that was asked for.
+    pub fn answered(&mut self, answer: Answer) -> Step {
+        let State::Checking(account, password) = std::mem::replace(&mut self.state, State::Done) else {
+            return Step::Refused(Refusal::Unavailable);
+        };
+        // Work that panicked has another answer; then nobody is let in.
+        let verdict = answer.downcast::<Verdict>().map_or(Verdict::Wrong, |verdict| *verdict);
+        let Some(account) = account else { return self.fail("no such user, or no password for this mechanism") };
+        match verdict {
+            Verdict::Wrong => self.fail("wrong password"),
+            Verdict::Right => {
+                if let Some(password) = password {
+                    let login = &account.user.login;
+                    self.accounts.remembered.add(account.version, login, &password, Instant::now());
+                }
+                self.grant(&account)
+            }
+            Verdict::RightWith(message) => {
+                self.state = State::ScramEnd(account);
+                Step::Challenge(message)
+            }
+        }
+    }
+
+    /// The pause that was asked for is over.
+    pub fn resumed(&mut self) -> Step {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Held(check) => self.check(check),
+            _ => Step::Refused(Refusal::Credentials),
+        }
+    }
+
+    /// RFC 4616 2: `[authzid] NUL authcid NUL passwd`.
+    fn plain(&mut self, message: &[u8]) -> Step {
+        let mut parts = message.split(|byte| *byte == 0).map(std::str::from_utf8);
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(Ok(authzid)), Some(Ok(name)), Some(Ok(password)), None) if !name.is_empty() => {
+                self.check_password(name, authzid, Secret::new(password))
+            }
+            _ => Step::Refused(Refusal::Malformed),
+        }
+    }
+
+    fn check_password(&mut self, name: &str, authzid: &str, password: Secret) -> Step {
+        self.called(name);
+        let account = match self.find(authzid) {
+            Ok(account) => account,
+            Err(step) => return step,
+        };
+        if let Some(account) = &account
+            && self.accounts.remembered.knows(account.version, &account.user.login, &password, Instant::now())
+        {
+            return self.grant(account);
+        }
+        let stored = account.as_ref().and_then(|account| account.password.clone());
+        let against = stored.or_else(|| self.accounts.decoy(&self.name)).or_else(|| Stored::parse(NOBODY).ok());
+        let given = password.clone();
+        let work: Work = Box::new(move || {
+            let right = against.is_some_and(|stored| stored.verify(&given));
+            Box::new(if right { Verdict::Right } else { Verdict::Wrong })
+        });
+        self.hold(Check { account, password: Some(password), work })
+    }
+
+    fn scram_first(&mut self, message: &[u8], channel: &Channel) -> Step {
+        let first = match First::parse(message, channel) {
+            Ok(first) => first,
+            Err(Wrong::Syntax) => return Step::Refused(Refusal::Malformed),
+            Err(Wrong::Binding) => return self.fail("channel binding: the list of mechanisms was tampered with"),
+        };
+        self.called(&first.name);
+        let account = match self.find(&first.authzid) {
+            Ok(account) => account,
+            Err(step) => return step,
+        };
+        let mut random = [0; NONCE];
+        if ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random).is_err() {
+            return Step::Refused(Refusal::Unavailable);
+        }
+        let stored = account.as_ref().and_then(|account| account.password.as_ref());
+        let (keyring, salt, iterations) = match stored.map(|stored| (stored, stored.scram_keys())) {
+            Some((_, Some(keys))) => (Keyring::Keys(keys.clone()), keys.salt().to_vec(), keys.iterations()),
+            Some((stored, None)) if stored.knows_scram() => {
+                let salt = self.made_up_salt();
+                (Keyring::Password(stored.clone(), salt.clone()), salt, password::NEW_ITERATIONS)
+            }
+            _ => {
+                let decoy = self.accounts.decoy(&self.name);
+                let iterations =
+                    decoy.as_ref().and_then(Stored::scram_keys).map_or(password::NEW_ITERATIONS, Keys::iterations);
+                let salt = self.made_up_salt();
+                (Keyring::Nobody(salt.clone()), salt, iterations)
+            }
+        };
+        let account = account.filter(|_| !matches!(keyring, Keyring::Nobody(_)));
+        let (exchange, message) = Exchange::begin(first, &random, &salt, iterations.get());
+        self.state = State::ScramLast(exchange, account, Arc::new(keyring));
+        Step::Challenge(message)
+    }
+
+    fn scram_last(
+        &mut self,
+        message: &[u8],
+        exchange: Exchange,
+        account: Option<Arc<Account>>,
+        keyring: Arc<Keyring>,
+    ) -> Step {
+        match exchange.finish(message) {
+            Err(Wrong::Syntax) => Step::Refused(Refusal::Malformed),
+            Err(Wrong::Binding) => {
+                self.began = Instant::now();
+                self.fail("nonce or channel binding do not fit")
+            }
+            Ok(proof) => {
+                let work: Work = Box::new(move || Box::new(keyring.verdict(&proof)));
+                self.hold(Check { account, password: None, work })
+            }
+        }
+    }
+
+    /// Note the name in the one form in which it is counted and looked for.
+    fn called(&mut self, name: &str) {
+        let (local, at) = match name.rsplit_once('@') {
+            Some((local, at)) => (local, Some(domain::canonical(at))),
+            None => (name, self.accounts.default_domain(super::USUAL)),
+        };
+        self.name = match at {
+            Some(at) => format!("{}@{at}", local.to_lowercase()),
+            None => local.to_lowercase(),
+        };
+    }
+
+    /// The account that the client named, if it may act as `authzid`.
+    fn find(&self, authzid: &str) -> Result<Option<Arc<Account>>, Step> {
+        if self.name.len() > MAX_NAME {
+            return Ok(None);
+        }
+        let account = match self.accounts.login_account(&self.name) {
+            Found::Yes(account) => account,
+            Found::No => return Ok(None),
+            Found::Later(reason) => {
+                tracing::warn!(client = %self.ip, login = ?self.name, %reason, "login cannot be checked now");
+                return Err(Step::Refused(Refusal::Unavailable));
+            }
+        };
+        let same_user = authzid.is_empty()
+            || matches!(self.accounts.login_account(authzid), Found::Yes(other) if other.user.login == account.user.login);
+        Ok(same_user.then_some(account))
+    }
+
+    /// A salt like that of any user, always the same for a name.
+    fn made_up_salt(&self) -> Vec<u8> {
+        let tag = password::mac(self.accounts.secret.expose(), format!("salt {}", self.name).as_bytes());
+        tag[..password::SALT_LEN].to_vec()
+    }
+
+    fn hold(&mut self, check: Check) -> Step {
+        let pause = self.accounts.slow.pause(self.ip, &self.name, Instant::now());
+        if pause.is_zero() {
+            return self.check(check);
+        }
+        self.state = State::Held(check);
+        Step::Pause(pause)
+    }
+
+    fn check(&mut self, check: Check) -> Step {
+        self.began = Instant::now();
+        // Somebody whose login is locked is checked like everybody, and is not let in.
+        let account = check.account.filter(|account| account.password.is_some());
+        self.state = State::Checking(account, check.password);
+        Step::Work(check.work)
+    }
+
+    fn grant(&mut self, account: &Account) -> Step {
+        self.accounts.slow.succeeded(&self.name);
+        let user = account.user.clone();
+        match self.accounts.seats.take(&user.login) {
+            Some(seat) => {
+                tracing::info!(client = %self.ip, login = %user.login, by = self.by, "logged in");
+                Step::Granted(user, seat)
+            }
+            None => {
+                tracing::info!(client = %self.ip, login = %user.login, by = self.by, "login refused: too many connections");
+                Step::Refused(Refusal::TooMany)
+            }
+        }
+    }
+
+    fn fail(&mut self, reason: &str) -> Step {
+        let now = Instant::now();
+        tracing::info!(client = %self.ip, login = ?self.name, by = self.by, reason, "login failed");
+        self.accounts.slow.failed(self.ip, &self.name, now);
+        self.state = State::Failing;
+        Step::Pause(until_tick(now.saturating_duration_since(self.began)))
+    }
+}
+
+impl Keyring {
+    fn verdict(&self, proof: &Proof) -> Verdict {
+        let right = match self {
+            Keyring::Keys(keys) => proof.check(&keys.stored_key, &keys.server_key),
+            Keyring::Password(stored, salt) => stored
+                .derive_scram(salt, password::NEW_ITERATIONS)
+                .and_then(|keys| proof.check(&keys.stored_key, &keys.server_key)),
+            Keyring::Nobody(salt) => {
+                let keys = Keys::derive(b"nobody", salt, password::NEW_ITERATIONS);
+                // Worked out and thrown away: whoever guesses our stand-in password is still nobody.
+                let _ = proof.check(&keys.stored_key, &keys.server_key);
+                None
+            }
+        };
+        right.map_or(Verdict::Wrong, Verdict::RightWith)
+    }
+}
+
+/// What is missing to the next multiple of [`TICK`].
+fn until_tick(spent: Duration) -> Duration {
+    let tick = TICK.as_nanos();
+    let over = spent.as_nanos() % tick;
+    Duration::from_nanos(u64::try_from(tick - over).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,417 @@
+//! The domains we serve, with their users and aliases.
+//!
+//! Owns the tables made from `domains/NAME/users` and `domains/NAME/aliases`, and the list of the directories. A domain is
+//! served because its directory exists; while the directory of domains itself cannot be read, the last list stands.
+//! Every question is answered with yes, no, or [`Found::Later`]: a file in doubt never makes somebody unknown.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::aliases::{self, Alias};
+use super::lines::{Problem, lines};
+use super::password::Stored;
+use super::users::{self, Line, Parsed};
+use super::watched::{Known, Vanished, Watched};
+use super::{Settings, User, domain, system};
+use crate::mail::address::check_domain;
+use crate::store::{Home, Layout, Owner};
+
+/// The answer to "is there such a one".
+pub enum Found<T> {
+    Yes(T),
+    No,
+    /// Cannot be said now; why, for the log.
+    Later(String),
+}
+
+/// A user with what his line says.
+#[derive(Debug)]
+pub struct Account {
+    /// Who he is to everybody else.
+    pub user: Arc<User>,
+    /// His password; `None` if the login is locked.
+    pub password: Option<Stored>,
+    /// Changes whenever the users file is read anew.
+    pub version: u64,
+}
+
+/// Everybody in a users file.
+pub struct UserTable {
+    by_name: HashMap<String, Entry>,
+    /// Keys in the order of the file.
+    order: Vec<String>,
+    /// A line is broken and nobody knows whose it is.
+    nameless: bool,
+    /// Users with a password, and how many of these can be used with SCRAM.
+    passwords: (usize, usize),
+    problems: Vec<Problem>,
+}
+
+#[derive(Clone)]
+enum Entry {
+    Good(Arc<Account>),
+    Broken,
+}
+
+struct AliasTable {
+    by_name: HashMap<String, Option<Arc<Alias>>>,
+    nameless: bool,
+    problems: Vec<Problem>,
+}
+
+/// How the users of a domain are made from their lines.
+#[derive(Clone)]
+struct Making {
+    domain: String,
+    maildir: String,
+    layout: Layout,
+    system: bool,
+}
+
+/// One domain.
+pub struct Domain {
+    /// Canonical name.
+    pub name: String,
+    dir: PathBuf,
+    making: Making,
+    users: Watched<UserTable>,
+    aliases: Watched<AliasTable>,
+}
+
+impl Domain {
+    fn new(name: String, dir: PathBuf, settings: &Settings) -> Domain {
+        let system = settings.system_domains.iter().any(|system| domain::canonical(system) == name);
+        let making =
+            Making { domain: name.clone(), maildir: settings.maildir.clone(), layout: settings.layout, system };
+        let (for_users, for_aliases) = (making.clone(), name.clone());
+        Domain {
+            users: Watched::new(dir.join("users"), Vanished::Keep, move |bytes, before| {
+                UserTable::read(bytes, before, &for_users)
+            }),
+            aliases: Watched::new(dir.join("aliases"), Vanished::Empty, move |bytes, before| {
+                AliasTable::read(bytes, before, &for_aliases)
+            }),
+            name,
+            dir,
+            making,
+        }
+    }
+
+    /// The user of this name, in any case.
+    pub fn user(&self, local: &str, age: Duration) -> Found<Arc<Account>> {
+        let Known { value, trouble } = self.users.get(age);
+        let Some(table) = value else { return Found::Later(trouble.unwrap_or_default()) };
+        match table.by_name.get(&local.to_lowercase()) {
+            Some(Entry::Good(account)) if self.making.system => self.with_home(account),
+            Some(Entry::Good(account)) => Found::Yes(account.clone()),
+            Some(Entry::Broken) => Found::Later(format!("the line of {local} in the users file is broken")),
+            None if table.nameless => Found::Later("a line of the users file is broken".into()),
+            None if self.making.system => self.system_user(local, trouble),
+            None => trouble.map_or(Found::No, Found::Later),
+        }
+    }
+
+    /// A system user's line says what the password is; the system says where his home is, today.
+    fn with_home(&self, account: &Arc<Account>) -> Found<Arc<Account>> {
+        let name = account.user.login.rsplit_once('@').map_or("", |(name, _)| name);
+        match system::lookup(name) {
+            Ok(Some(known)) => {
+                let mut home = account.user.home.clone();
+                home.owner = known.owner;
+                home.maildir = known.home.join(&home.maildir);
+                let user = Arc::new(User { login: account.user.login.clone(), home });
+                Found::Yes(Arc::new(Account { user, password: account.password.clone(), version: account.version }))
+            }
+            Ok(None) => Found::Later(format!("{name} is in the users file but not a user of this system")),
+            Err(e) => Found::Later(e),
+        }
+    }
+
+    /// A system user without a line gets mail and cannot log in.
+    fn system_user(&self, local: &str, trouble: Option<String>) -> Found<Arc<Account>> {
+        let name = local.to_lowercase();
+        if users::name(&name, &self.name).is_err() {
+            return Found::No;
+        }
+        match (system::lookup(&name), trouble) {
+            (Ok(Some(known)), _) => {
+                let login = format!("{}@{}", known.name, self.name);
+                let home = Home { maildir: known.home.join("Maildir"), layout: self.making.layout, owner: known.owner };
+                Found::Yes(Arc::new(Account { user: Arc::new(User { login, home }), password: None, version: 0 }))
+            }
+            (Ok(None), None) => Found::No,
+            (Ok(None), Some(reason)) | (Err(reason), _) => Found::Later(reason),
+        }
+    }
+
+    /// The alias of this name, in any case; the empty name is the catch-all.
+    pub fn alias(&self, local: &str, age: Duration) -> Found<Arc<Alias>> {
+        let Known { value, trouble } = self.aliases.get(age);
+        let Some(table) = value else { return Found::Later(trouble.unwrap_or_default()) };
+        match table.by_name.get(&local.to_lowercase()) {
+            Some(Some(alias)) => Found::Yes(alias.clone()),
+            Some(None) => Found::Later(format!("the alias {local:?} is broken")),
+            None if table.nameless => Found::Later("a line of the aliases file is broken".into()),
+            None => trouble.map_or(Found::No, Found::Later),
+        }
+    }
+
+    /// Everybody in the users file, in its order.
+    pub fn users(&self, age: Duration) -> Vec<Arc<Account>> {
+        let Some(table) = self.users.get(age).value else { return Vec::new() };
+        let good = |key: &String| match table.by_name.get(key) {
+            Some(Entry::Good(account)) => Some(account.clone()),
+            _ => None,
+        };
+        let accounts = table.order.iter().filter_map(good);
+        if self.making.system {
+            return accounts
+                .filter_map(|a| if let Found::Yes(a) = self.with_home(&a) { Some(a) } else { None })
+                .collect();
+        }
+        accounts.collect()
+    }
+
+    /// How many users have a password, and how many of these can be used with SCRAM.
+    pub fn passwords(&self, age: Duration) -> (usize, usize) {
+        self.users.get(age).value.map_or((0, 0), |table| table.passwords)
+    }
+
+    /// Some user with a password, the same one for the same number.
+    pub fn any_password(&self, number: usize, age: Duration) -> Option<Stored> {
+        let table = self.users.get(age).value?;
+        let count = table.order.len();
+        let keys = table.order.iter().cycle().skip(number % count.max(1)).take(count);
+        keys.filter_map(|key| table.by_name.get(key)).find_map(|entry| match entry {
+            Entry::Good(account) => account.password.clone(),
+            Entry::Broken => None,
+        })
+    }
+
+    /// Every alias.
+    pub fn aliases(&self, age: Duration) -> Vec<Arc<Alias>> {
+        let Some(table) = self.aliases.get(age).value else { return Vec::new() };
+        let mut all: Vec<_> = table.by_name.values().flatten().cloned().collect();
+        all.sort_by_key(|alias| alias.lines);
+        all
+    }
+
+    /// Path of the aliases file.
+    pub fn aliases_file(&self) -> PathBuf {
+        self.dir.join("aliases")
+    }
+
+    /// Every mistake in the two files.
+    pub fn problems(&self, age: Duration) -> Vec<(PathBuf, Problem)> {
+        let users = self.users.get(age);
+        let aliases = self.aliases.get(age);
+        let mut all = Vec::new();
+        let mut add = |name: &str, trouble: Option<String>, problems: Option<&Vec<Problem>>| {
+            let whole = trouble.map(Problem::whole);
+            all.extend(
+                whole.into_iter().chain(problems.into_iter().flatten().cloned()).map(|p| (self.dir.join(name), p)),
+            );
+        };
+        add("users", users.trouble, users.value.as_ref().map(|table| &table.problems));
+        add("aliases", aliases.trouble, aliases.value.as_ref().map(|table| &table.problems));
+        all
+    }
+}
+
+impl UserTable {
+    fn read(bytes: &[u8], before: Option<&UserTable>, making: &Making) -> UserTable {
+        static VERSION: AtomicU64 = AtomicU64::new(1);
+        let version = VERSION.fetch_add(1, Ordering::Relaxed);
+        let mut table = UserTable {
+            by_name: HashMap::new(),
+            order: Vec::new(),
+            nameless: false,
+            passwords: (0, 0),
+            problems: Vec::new(),
+        };
+        for (number, text) in lines(bytes) {
+            let parsed = match text {
+                Ok(text) => users::parse(number, text, &making.domain),
+                Err(problem) => Parsed::Broken(None, problem),
+            };
+            match parsed {
+                Parsed::Nothing => {}
+                Parsed::User(line) => {
+                    let key = line.name.to_lowercase();
+                    if table.by_name.contains_key(&key) {
+                        let message = format!("user {} has a line before; the first one counts", line.name);
+                        table.problems.push(Problem { line: number, column: 1, message });
+                        continue;
+                    }
+                    table.order.push(key.clone());
+                    table.by_name.insert(key, Entry::Good(Arc::new(making.account(line, version))));
+                }
+                Parsed::Broken(name, problem) => {
+                    table.problems.push(problem);
+                    table.broken(name, before);
+                }
+            }
+        }
+        let good = table
+            .by_name
+            .values()
+            .filter_map(|entry| if let Entry::Good(account) = entry { Some(account) } else { None });
+        let passwords: Vec<&Stored> = good.filter_map(|account| account.password.as_ref()).collect();
+        table.passwords = (passwords.len(), passwords.iter().filter(|password| password.knows_scram()).count());
+        for problem in &table.problems {
+            tracing::warn!(domain = %making.domain, place = %problem, "line of the users file is not understood");
+        }
+        table
+    }
+
+    /// The line of `name` is not understood: what it said before stands.
+    fn broken(&mut self, name: Option<String>, before: Option<&UserTable>) {
+        let Some(name) = name else {
+            self.nameless = true;
+            return;
+        };
+        let key = name.to_lowercase();
+        if !self.by_name.contains_key(&key) {
+            let entry = before.and_then(|table| table.by_name.get(&key)).cloned().unwrap_or(Entry::Broken);
+            self.order.push(key.clone());
+            self.by_name.insert(key, entry);
+        }
+    }
+}
+
+impl Making {
+    fn account(&self, line: Line, version: u64) -> Account {
+        let default = PathBuf::from(self.maildir.replace("{domain}", &self.domain).replace("{user}", &line.name));
+        // Of a system user the paths stay relative: they are joined to the home that the system tells.
+        let home = match &line.home {
+            Some(home) => home.clone(),
+            None if self.system => PathBuf::new(),
+            None => default.parent().map(Path::to_path_buf).unwrap_or_default(),
+        };
+        let (mail, layout) = line.mail.unzip();
+        let maildir = match mail {
+            Some(path) => match path.strip_prefix('~') {
+                Some(rest) => home.join(rest.trim_start_matches('/')),
+                None => PathBuf::from(path),
+            },
+            None if line.home.is_some() || self.system => home.join("Maildir"),
+            None => default,
+        };
+        let home = Home { maildir, layout: layout.flatten().unwrap_or(self.layout), owner: Owner::Daemon };
+        let user = Arc::new(User { login: format!("{}@{}", line.name, self.domain), home });
+        Account { user, password: line.password, version }
+    }
+}
+
+impl AliasTable {
+    fn read(bytes: &[u8], before: Option<&AliasTable>, domain: &str) -> AliasTable {
+        let parsed = aliases::parse(bytes, domain);
+        for problem in &parsed.problems {
+            tracing::warn!(domain, place = %problem, "line of the aliases file is not understood");
+        }
+        let mut by_name = HashMap::new();
+        for alias in parsed.aliases {
+            by_name.insert(alias.name.clone(), Some(Arc::new(alias)));
+        }
+        for name in parsed.broken {
+            let old = before.and_then(|table| table.by_name.get(&name)).cloned().flatten();
+            by_name.entry(name).or_insert(old);
+        }
+        AliasTable { by_name, nameless: parsed.nameless, problems: parsed.problems }
+    }
+}
+
+/// The list of domains.
+pub struct Domains {
+    settings: Settings,
+    state: Mutex<State>,
+}
+
+struct State {
+    map: Arc<BTreeMap<String, Arc<Domain>>>,
+    looked: Option<Instant>,
+    trouble: Option<String>,
+}
+
+impl Domains {
+    pub fn new(settings: Settings) -> Domains {
+        Domains { settings, state: Mutex::new(State { map: Arc::default(), looked: None, trouble: None }) }
+    }
+
+    /// All of them, and why the list may be wrong, if so.
+    pub fn all(&self, age: Duration) -> (Arc<BTreeMap<String, Arc<Domain>>>, Option<String>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.looked.is_none_or(|looked| looked.elapsed() >= age) {
+            state.looked = Some(Instant::now());
+            match self.list(&state.map) {
+                Ok(map) => {
+                    state.trouble = None;
+                    if map.keys().ne(state.map.keys()) {
+                        state.map = Arc::new(map);
+                    }
+                }
+                Err(reason) => {
+                    if state.trouble.as_ref() != Some(&reason) {
+                        tracing::warn!(%reason, "the directory of domains cannot be read; the domains known before stand");
+                    }
+                    state.trouble = Some(reason);
+                }
+            }
+        }
+        (state.map.clone(), state.trouble.clone())
+    }
+
+    /// Forget how fresh the list is.
+    pub fn expire(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).looked = None;
+    }
+
+    /// Read the directory. It is short, and its time stamp would not show a link that leads somewhere else now.
+    fn list(&self, known: &BTreeMap<String, Arc<Domain>>) -> Result<BTreeMap<String, Arc<Domain>>, String> {
+        let root = &self.settings.domains;
+        let told = |e: std::io::Error| format!("{}: {e}", root.display());
+        let mut map = BTreeMap::new();
+        for entry in fs::read_dir(root).map_err(told)? {
+            let entry = entry.map_err(told)?;
+            let dir = entry.path();
+            // A link costs a stat; all others say what they are.
+            let kind = entry.file_type().map_err(told)?;
+            if !(kind.is_dir() || kind.is_symlink() && dir.is_dir()) {
+                continue;
+            }
+            let Some(name) = served_name(&dir) else { continue };
+            let domain = known.get(&name).filter(|domain| domain.dir == dir).cloned();
+            let domain = domain.unwrap_or_else(|| Arc::new(Domain::new(name.clone(), dir, &self.settings)));
+            map.insert(name, domain);
+        }
+        Ok(map)
+    }
+
+    /// Directories whose name cannot be a domain.
+    pub fn problems(&self) -> Vec<(PathBuf, Problem)> {
+        let root = &self.settings.domains;
+        let mut all = Vec::new();
+        match fs::read_dir(root) {
+            Err(e) => all.push((root.clone(), Problem::whole(format!("cannot be read: {e}")))),
+            Ok(entries) => {
+                for dir in entries.flatten().map(|entry| entry.path()) {
+                    let hidden = dir.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+                    if dir.is_dir() && !hidden && served_name(&dir).is_none() {
+                        all.push((dir, Problem::whole("the name of this directory is not a domain name")));
+                    }
+                }
+            }
+        }
+        all
+    }
+}
+
+/// The domain that a directory stands for.
+fn served_name(dir: &Path) -> Option<String> {
+    let name = domain::canonical(dir.file_name()?.to_str()?);
+    (!name.starts_with('.') && check_domain(&name).is_ok()).then_some(name)
+}

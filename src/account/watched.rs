@@ -1,0 +1,253 @@
+//! A file that an admin may change at any moment, kept in memory.
+//!
+//! Owns when to look (`stat`, at most once a second, or more often for a caller who is about to say "unknown"), when a
+//! change may be believed, and what to answer while it may not. A file that was replaced by rename is whole. One
+//! that is edited in place may be half written: if it shrank or does not end with a line end, it is believed once it
+//! has been left alone for a second. Until then, and when it cannot be read, the last good content stands and is called
+//! doubtful, so that the caller says "try later" and never "unknown user". Each new trouble is logged once.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How old a look may be for an ordinary answer.
+pub const USUAL: Duration = Duration::from_secs(1);
+/// How old a look may be before somebody is told that he does not exist: soon enough for "add a user, send him mail",
+/// and a dictionary attack still costs at most twenty looks a second.
+pub const AGAIN: Duration = Duration::from_millis(50);
+/// How long a file that is edited in place must have been left alone.
+const SETTLED: Duration = Duration::from_secs(1);
+/// A file younger than this when it was read may change again without a new time stamp (clock ticks of file systems are
+/// 1 to 10 ms): it is read again at the next look.
+const TICK: Duration = Duration::from_millis(50);
+/// How long a file may be missing before it counts as removed: editors that keep a backup rename the old file away before
+/// they write the new one.
+const MISSING: Duration = Duration::from_secs(5);
+/// Bytes in such a file: 64 MiB is half a million users; more is a mistake (a log, a device).
+const MAX_FILE: u64 = 64 * 1024 * 1024;
+
+/// What a file that vanished means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vanished {
+    /// Nothing is in it any more.
+    Empty,
+    /// Somebody made a mistake: what was in it stands.
+    Keep,
+}
+
+/// Makes the content from bytes, given what was there before.
+type Make<T> = Box<dyn Fn(&[u8], Option<&T>) -> T + Send + Sync>;
+
+/// See the module.
+pub struct Watched<T> {
+    path: PathBuf,
+    vanished: Vanished,
+    make: Make<T>,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    value: Option<Arc<T>>,
+    stamp: Option<Stamp>,
+    looked: Option<Instant>,
+    missing_since: Option<Instant>,
+    trouble: Option<String>,
+}
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(meta: &Metadata) -> Stamp {
+        Stamp {
+            inode: (meta.dev(), meta.ino()),
+            size: meta.size(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        }
+    }
+}
+
+/// What is known of a file.
+pub struct Known<T> {
+    /// Its content; `None` if it could never be read.
+    pub value: Option<Arc<T>>,
+    /// Why this may not be what the admin meant, if so.
+    pub trouble: Option<String>,
+}
+
+impl<T> Watched<T> {
+    /// A file that will be read when it is asked for.
+    pub fn new(
+        path: PathBuf,
+        vanished: Vanished,
+        make: impl Fn(&[u8], Option<&T>) -> T + Send + Sync + 'static,
+    ) -> Watched<T> {
+        let state = State { value: None, stamp: None, looked: None, missing_since: None, trouble: None };
+        Watched { path, vanished, make: Box::new(make), state: Mutex::new(state) }
+    }
+
+    /// Its content, not older than `age`.
+    pub fn get(&self, age: Duration) -> Known<T> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.looked.is_none_or(|looked| looked.elapsed() >= age) {
+            state.looked = Some(Instant::now());
+            self.look(&mut state);
+        }
+        Known { value: state.value.clone(), trouble: state.trouble.clone() }
+    }
+
+    fn look(&self, state: &mut State<T>) {
+        let trouble = match fs::metadata(&self.path) {
+            Ok(meta) if state.stamp == Some(Stamp::of(&meta)) => None,
+            Ok(_) => self.read(state).err().map(|e| format!("{}: {e}", self.path.display())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => self.is_missing(state),
+            Err(e) => Some(format!("{}: {e}", self.path.display())),
+        };
+        if let Some(text) = &trouble
+            && state.trouble != trouble
+        {
+            tracing::warn!(reason = %text, "account file is in doubt; what was in it before stands");
+        }
+        state.trouble = trouble;
+    }
+
+    fn read(&self, state: &mut State<T>) -> Result<(), String> {
+        state.missing_since = None;
+        let (bytes, stamp) = slurp(&self.path).map_err(|e| e.to_string())?;
+        let age = age(stamp);
+        let in_place = state.stamp.filter(|old| old.inode == stamp.inode);
+        if let Some(old) = in_place {
+            let whole = stamp.size >= old.size && bytes.last().is_none_or(|last| *last == b'\n');
+            if !whole && age < SETTLED {
+                return Err("is being written".into());
+            }
+        }
+        state.value = Some(Arc::new((self.make)(&bytes, state.value.as_deref())));
+        // A stamp that no file has: the next look reads again.
+        let seen = if age < TICK { Stamp { changed: (0, -1), ..stamp } } else { stamp };
+        state.stamp = Some(seen);
+        Ok(())
+    }
+
+    fn is_missing(&self, state: &mut State<T>) -> Option<String> {
+        let since = *state.missing_since.get_or_insert_with(Instant::now);
+        let never_there = state.stamp.is_none();
+        if never_there || (self.vanished == Vanished::Empty && since.elapsed() >= MISSING) {
+            state.value = Some(Arc::new((self.make)(b"", None)));
+            state.stamp = None;
+            return None;
+        }
+        Some(format!("{} has vanished", self.path.display()))
+    }
+}
+
+/// How long ago the file was written; a time in the future counts as long ago, or it would never settle.
+fn age(stamp: Stamp) -> Duration {
+    let seconds = u64::try_from(stamp.modified.0).unwrap_or(0);
+    let nanos = u32::try_from(stamp.modified.1).unwrap_or(0);
+    let modified = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
+    SystemTime::now().duration_since(modified).unwrap_or(Duration::MAX)
+}
+
+fn slurp(path: &std::path::Path) -> io::Result<(Vec<u8>, Stamp)> {
+    let file = File::open(path)?;
+    let before = file.metadata()?;
+    if !before.is_file() || before.len() > MAX_FILE {
+        return Err(io::Error::other("is not a file of at most 64 MiB"));
+    }
+    let mut bytes = Vec::new();
+    (&file).take(MAX_FILE).read_to_end(&mut bytes)?;
+    let after = Stamp::of(&file.metadata()?);
+    if after != Stamp::of(&before) {
+        return Err(io::Error::other("changed while it was read"));
+    }
+    Ok((bytes, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{FileTimes, OpenOptions};
+    use std::path::Path;
+
+    fn watch(path: &Path, vanished: Vanished) -> Watched<Vec<u8>> {
+        Watched::new(path.into(), vanished, |bytes, _| bytes.to_vec())
+    }
+
+    fn now(file: &Watched<Vec<u8>>) -> (Vec<u8>, bool) {
+        let known = file.get(Duration::ZERO);
+        (known.value.map(|v| v.to_vec()).unwrap_or_default(), known.trouble.is_some())
+    }
+
+    fn make_old(path: &Path, seconds: u64) {
+        let time = SystemTime::now() - Duration::from_secs(seconds);
+        File::options().write(true).open(path).unwrap().set_times(FileTimes::new().set_modified(time)).unwrap();
+    }
+
+    #[test]
+    fn replaced_and_appended_files_are_believed_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("users");
+        fs::write(&path, "a\nb\n").unwrap();
+        let file = watch(&path, Vanished::Keep);
+        assert_eq!(now(&file), (b"a\nb\n".to_vec(), false));
+        fs::write(dir.path().join("new"), "c\n").unwrap();
+        fs::rename(dir.path().join("new"), &path).unwrap();
+        assert_eq!(now(&file), (b"c\n".to_vec(), false));
+        io::Write::write_all(&mut OpenOptions::new().append(true).open(&path).unwrap(), b"d\n").unwrap();
+        assert_eq!(now(&file), (b"c\nd\n".to_vec(), false));
+    }
+
+    #[test]
+    fn a_half_written_file_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("users");
+        fs::write(&path, "alice\nbob\n").unwrap();
+        let file = watch(&path, Vanished::Keep);
+        now(&file);
+        for half in ["", "alice\n", "alice\nbob\nca"] {
+            fs::write(&path, half).unwrap();
+            assert_eq!(now(&file), (b"alice\nbob\n".to_vec(), true), "{half:?}");
+        }
+        make_old(&path, 2);
+        assert_eq!(now(&file), (b"alice\nbob\nca".to_vec(), false), "left alone");
+    }
+
+    #[test]
+    fn unreadable_and_vanished_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("users");
+        let file = watch(&path, Vanished::Keep);
+        assert_eq!(now(&file), (b"".to_vec(), false), "never there is empty");
+        fs::write(&path, "a\n").unwrap();
+        assert_eq!(now(&file), (b"a\n".to_vec(), false));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(now(&file), (b"a\n".to_vec(), true), "vanished");
+        fs::create_dir(&path).unwrap();
+        assert_eq!(now(&file), (b"a\n".to_vec(), true), "not a file");
+        let never = watch(&path, Vanished::Keep).get(Duration::ZERO);
+        assert!(never.value.is_none() && never.trouble.is_some());
+    }
+
+    #[test]
+    fn looks_are_rare() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("users");
+        fs::write(&path, "a\n").unwrap();
+        let file = watch(&path, Vanished::Keep);
+        now(&file);
+        fs::write(&path, "b\nc\n").unwrap();
+        assert_eq!(*file.get(Duration::from_secs(60)).value.unwrap(), b"a\n");
+        assert_eq!(now(&file).0, b"b\nc\n");
+    }
+}
