@@ -1,7 +1,7 @@
 //! [`Stores`], the process's table of open accounts, and [`Store`], one of them: which folders it has and which the user wants to see.
 //!
 //! A home that does not exist yet is made at its first use, under its owner's identity, with the default folders. INBOX's own
-//! `cur/` is made last: a home without it is not finished, and the next opening makes the rest.
+//! `cur/` and `new/` are made last: a home without them is not finished, and the next opening makes the rest.
 //!
 //! An account is kept as long as somebody holds it, so that all sessions and deliveries of a user share one [`Store`]
 //! and through it one [`super::Mailbox`] a folder.
@@ -89,7 +89,7 @@ impl Store {
     fn open(home: &Home, settings: Arc<Settings>) -> Result<Store> {
         let assumed = assume(home)?;
         let root = &home.maildir;
-        let is_fresh = !root.join("cur").is_dir();
+        let is_fresh = !root.join("cur").is_dir() && !root.join("new").is_dir();
         if is_fresh {
             tree::make_all(root)?;
         }
@@ -206,4 +206,109 @@ fn make_home(tree: &Tree, settings: &Settings) -> Result<()> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Layout, Owner};
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn stores() -> Stores {
+        let default_folders = vec![(name("Sent"), Role::Sent), (name("Müll"), Role::Trash)];
+        Stores::new(Settings { hostname: "mx.example.org".into(), coexist: false, default_folders }).unwrap()
+    }
+
+    fn home(dir: &std::path::Path, layout: Layout) -> Home {
+        Home { maildir: dir.join("example.org/alice/Maildir"), layout, owner: Owner::Daemon }
+    }
+
+    fn listed(store: &Store) -> Vec<(String, Option<Role>)> {
+        store.folders().unwrap().into_iter().map(|f| (f.name.to_string(), f.role)).collect()
+    }
+
+    #[test]
+    fn a_fresh_home_is_made_with_its_folders() {
+        for layout in [Layout::Maildirpp, Layout::Fs] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = stores().open(&home(dir.path(), layout)).unwrap();
+            let folders = [("INBOX", None), ("Müll", Some(Role::Trash)), ("Sent", Some(Role::Sent))];
+            assert_eq!(listed(&store), folders.map(|(n, r)| (n.to_string(), r)), "{layout:?}");
+            assert_eq!(store.subscriptions().unwrap(), [name("Sent"), name("Müll")].into());
+            for part in ["cur", "new", "tmp"] {
+                assert!(store.home().maildir.join(part).is_dir(), "{part}");
+            }
+            assert!(!store.home().maildir.join("maildirfolder").exists(), "never in the root");
+        }
+    }
+
+    #[test]
+    fn a_home_that_was_half_made_is_completed() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = home(dir.path(), Layout::Maildirpp);
+        std::fs::create_dir_all(home.maildir.join(".Sent/cur")).unwrap();
+        std::fs::create_dir_all(home.maildir.join("tmp")).unwrap();
+        let store = stores().open(&home).unwrap();
+        let names: Vec<String> = listed(&store).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["INBOX", "Müll", "Sent"]);
+    }
+
+    #[test]
+    fn a_home_of_somebody_else_gets_no_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = home(dir.path(), Layout::Maildirpp);
+        std::fs::create_dir_all(home.maildir.join("new")).unwrap();
+        let store = stores().open(&home).unwrap();
+        assert_eq!(listed(&store), [("INBOX".to_string(), None)]);
+        assert!(store.subscriptions().unwrap().is_empty());
+    }
+
+    #[test]
+    fn one_store_an_account_while_somebody_holds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (stores, home) = (stores(), home(dir.path(), Layout::Maildirpp));
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let (stores, home) = (stores.clone(), home.clone());
+                std::thread::spawn(move || stores.open(&home).unwrap())
+            })
+            .collect();
+        let opened: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+        assert!(opened.iter().all(|store| Arc::ptr_eq(store, &opened[0])));
+        let weak = Arc::downgrade(&opened[0]);
+        drop(opened);
+        assert!(weak.upgrade().is_none(), "nobody holds it");
+        stores.open(&home).unwrap();
+    }
+
+    #[test]
+    fn the_table_forgets_those_whom_nobody_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let stores = stores();
+        let kept = stores.open(&home(dir.path(), Layout::Maildirpp)).unwrap();
+        for n in 0..FIRST_CLEANING {
+            let maildir = dir.path().join(n.to_string());
+            std::fs::create_dir_all(maildir.join("cur")).unwrap();
+            stores.open(&Home { maildir, layout: Layout::Maildirpp, owner: Owner::Daemon }).unwrap();
+        }
+        assert!(lock(&stores.0.table).slots.len() < 10);
+        assert!(Arc::ptr_eq(&kept, &stores.open(&home(dir.path(), Layout::Maildirpp)).unwrap()));
+    }
+
+    #[test]
+    fn subscriptions_outlive_folders_and_must_be_possible_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = stores().open(&home(dir.path(), Layout::Maildirpp)).unwrap();
+        store.create(&name("A"), None).unwrap();
+        store.subscribe(&name("A"), true).unwrap();
+        store.delete(&name("A")).unwrap();
+        assert!(store.subscriptions().unwrap().contains(&name("A")));
+        assert!(matches!(store.subscribe(&name("a.b"), true), Err(Error::BadName(_))));
+        store.subscribe(&name("A"), false).unwrap();
+        store.subscribe(&name("a.b"), false).unwrap();
+        assert!(!store.subscriptions().unwrap().contains(&name("A")));
+    }
 }

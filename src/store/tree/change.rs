@@ -4,8 +4,9 @@
 //!
 //! | while | left | then |
 //! |---|---|---|
-//! | making | a directory without `cur/` (made last) | it is no folder; making it again completes it |
+//! | making | a directory without `cur/` and `new/` (made last) | it is no folder; making it again completes it |
 //! | deleting | `..mailcote-trashed-*`, no folder to anybody | emptied when the tree is next opened or something is deleted |
+//! | deleting from above other folders (fs) | the folder without some of its parts | the client, who was told nothing, deletes it again |
 //! | renaming one directory | the old name or the new | nothing to do: it is one rename |
 //! | renaming with children (Maildir++) | some under the old name, and `rename` in `mailcote.tree` | finished when the tree is next opened |
 //!
@@ -18,7 +19,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{Facts, Tree, make};
+use super::spelling::is_stores;
+use super::{Facts, Tree, complete, make, make_all};
 use crate::fsio;
 use crate::store::lock::Lock;
 use crate::store::{Error, FILE_MODE, Layout, Name, Result, Role, filename, uidlist, uidvalidity};
@@ -91,25 +93,22 @@ impl Tree {
         Ok(())
     }
 
-    /// Make the Maildir of one folder. Its `cur/` comes last: without it, it is no folder.
+    /// Make the Maildir of one folder. `cur/` and `new/` come last: without them it is no folder.
     fn make_folder(&self, relative: &Path) -> Result<()> {
         let directory = self.root.join(relative);
-        let existed = directory.exists();
-        make(&directory)?;
-        if existed {
-            // Half made, or half deleted (fs): its old files must not come back to life in the new folder.
-            self.trash_contents(&directory)?;
+        match directory.exists() {
+            // Half made, or a level above other folders (fs): old files must not come back to life in the new folder.
+            true => self.trash_contents(&directory)?,
+            false => make_all(&directory)?,
         }
         let fail = |e| Error::io(&directory, e);
         make(&directory.join("tmp"))?;
-        make(&directory.join("new"))?;
         if self.layout == Layout::Maildirpp {
             fsio::create(&directory.join(MAILDIRFOLDER), FILE_MODE).map_err(fail)?;
         }
         // RFC 3501 section 6.3.3: if a mailbox of this name was deleted, the new one has a greater UIDVALIDITY.
         uidlist::create(&directory, uidvalidity::next(&self.root)?)?;
-        make(&directory.join("cur"))?;
-        fsio::sync_dir(&directory).map_err(fail)?;
+        complete(&directory)?;
         self.sync_above(&directory)
     }
 
@@ -130,8 +129,9 @@ impl Tree {
         } else {
             let trash = self.trash_name();
             fsio::rename_new(&directory, &trash).map_err(|e| Error::io(&directory, e))?;
-            self.sync_above(&directory)?;
             self.sync_above(&trash)?;
+            self.sync_above(&directory)?;
+            self.remove_empty_levels(&directory)?;
         }
         let mut facts = self.facts()?;
         if facts.roles.remove(name).is_some() {
@@ -142,23 +142,35 @@ impl Tree {
         Ok(Moved { from: name.clone(), to: None })
     }
 
-    /// Take what is of the folder itself out of a directory that also holds other folders (fs), `cur/` first: from then on
-    /// it is no folder.
+    /// fs: directories above `directory` that hold nothing any more were only levels; without this they would be in the way of
+    /// a folder of their name.
+    fn remove_empty_levels(&self, directory: &Path) -> Result<()> {
+        for above in directory.ancestors().skip(1).take_while(|above| *above != self.root) {
+            match fsio::remove_dir(above) {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => break,
+                Err(e) => return Err(Error::io(above, e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Take what is of the folder itself out of a directory that may also hold other folders (fs) or somebody's files; `cur/` and
+    /// `new/` first: from then on it is no folder.
     fn trash_contents(&self, directory: &Path) -> Result<()> {
         let trash = self.trash_name();
         let fail = |e| Error::io(directory, e);
         let mut own = Vec::new();
         for entry in fs::read_dir(directory).map_err(fail)? {
-            let entry = entry.map_err(fail)?;
-            let is_level = entry.file_type().map_err(fail)?.is_dir() && !is_maildir_part(&entry.file_name());
-            if !is_level {
-                own.push(entry.file_name());
+            let name = entry.map_err(fail)?.file_name();
+            if name.to_str().is_some_and(is_stores) {
+                own.push(name);
             }
         }
         if own.is_empty() {
             return Ok(());
         }
-        own.sort_by_key(|name| name != "cur");
+        own.sort_by_key(|name| (name != "cur", name != "new"));
         make(&trash)?;
         for name in own {
             fsio::rename_new(&directory.join(&name), &trash.join(&name)).map_err(fail)?;
@@ -239,9 +251,13 @@ impl Tree {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io(&new, e)),
             _ => {}
         }
+        if let Some(above) = new.parent() {
+            make_all(above)?;
+        }
         fsio::rename_new(&old, &new).map_err(|e| Error::io(&old, e))?;
         self.sync_above(&new)?;
         self.sync_above(&old)?;
+        self.remove_empty_levels(&old)?;
         self.record_moves(lock, self.facts()?, moved)
     }
 
@@ -318,10 +334,6 @@ impl Tree {
     }
 }
 
-fn is_maildir_part(name: &std::ffi::OsStr) -> bool {
-    super::spelling::MAILDIR.iter().any(|part| name == *part)
-}
-
 /// `from` and everything below it, with their new names. [`Error::NotFound`] if there is nothing.
 fn moves(folders: &BTreeMap<Name, PathBuf>, from: &Name, to: &Name) -> Result<Vec<Moved>> {
     let mut moved = Vec::new();
@@ -356,4 +368,197 @@ fn remove_all(path: &Path, end: Instant) -> io::Result<bool> {
         }
     }
     fsio::remove_dir(path).map(|()| true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::list::tests::tree;
+    use super::*;
+    use crate::store::uidlist::{Found, UidList};
+
+    const LAYOUTS: [Layout; 2] = [Layout::Maildirpp, Layout::Fs];
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn listed(tree: &Tree) -> Vec<String> {
+        let show = |f: crate::store::Folder| format!("{}{}", f.name, if f.exists { "" } else { "?" });
+        tree.list().unwrap().into_iter().map(show).collect()
+    }
+
+    fn uid_validity(tree: &Tree, text: &str) -> u32 {
+        match UidList::read(&tree.find(&name(text)).unwrap()).unwrap() {
+            Found::Whole(list, _) => list.header().uid_validity,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A message in a folder, to see where it goes.
+    fn deliver(tree: &Tree, text: &str) {
+        fs::write(tree.find(&name(text)).unwrap().join("new").join(text.replace('/', "-")), "hi").unwrap();
+    }
+
+    fn has_message(tree: &Tree, folder: &str, message: &str) -> bool {
+        tree.find(&name(folder)).unwrap().join("new").join(message).exists()
+    }
+
+    #[test]
+    fn create_makes_parents_and_all_parts() {
+        for layout in LAYOUTS {
+            let (_root, tree) = tree(layout, &[]);
+            tree.create(&name("A/Bü/C"), None).unwrap();
+            assert_eq!(listed(&tree), ["INBOX", "A", "A/Bü", "A/Bü/C"], "{layout:?}");
+            let directory = tree.find(&name("A/Bü/C")).unwrap();
+            for part in ["cur", "new", "tmp", "dovecot-uidlist"] {
+                assert!(directory.join(part).exists(), "{part}");
+            }
+            assert_eq!(directory.join("maildirfolder").exists(), layout == Layout::Maildirpp);
+            for (text, exists) in [("A/Bü/C", true), ("inbox", true), ("A/b.c", false)] {
+                let error = tree.create(&name(text), None);
+                match (exists, layout) {
+                    (true, _) => assert!(matches!(error, Err(Error::Exists)), "{text}"),
+                    (false, Layout::Maildirpp) => assert!(matches!(error, Err(Error::BadName(_))), "{text}"),
+                    (false, Layout::Fs) => error.unwrap(),
+                }
+            }
+            tree.create(&name("INBOX/x"), None).unwrap();
+            assert!(listed(&tree).contains(&"INBOX/x".into()), "{layout:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_made_again_has_a_greater_uidvalidity() {
+        for layout in LAYOUTS {
+            let (_root, tree) = tree(layout, &[]);
+            tree.create(&name("A"), None).unwrap();
+            let first = uid_validity(&tree, "A");
+            tree.delete(&name("A")).unwrap();
+            tree.create(&name("A"), None).unwrap();
+            assert!(uid_validity(&tree, "A") > first, "{layout:?}");
+        }
+    }
+
+    #[test]
+    fn delete_takes_the_messages_and_leaves_the_children() {
+        for layout in LAYOUTS {
+            let (root, tree) = tree(layout, &[]);
+            tree.create(&name("A/B"), None).unwrap();
+            deliver(&tree, "A");
+            deliver(&tree, "A/B");
+            assert_eq!(tree.delete(&name("A")).unwrap(), Moved { from: name("A"), to: None });
+            assert_eq!(listed(&tree), ["INBOX", "A?", "A/B"], "{layout:?}");
+            assert!(has_message(&tree, "A/B", "A-B"));
+            assert!(matches!(tree.delete(&name("A")), Err(Error::NotFound)));
+            tree.create(&name("A"), None).unwrap();
+            assert!(!has_message(&tree, "A", "A"));
+            tree.delete(&name("A")).unwrap();
+            tree.delete(&name("A/B")).unwrap();
+            assert_eq!(listed(&tree), ["INBOX"], "{layout:?}");
+            let left = || fs::read_dir(root.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+            assert!(!left().any(|n| n.starts_with("..") || n == "A"), "{:?}", left().collect::<Vec<_>>());
+            assert!(matches!(tree.delete(&Name::inbox()), Err(Error::Cannot(_))));
+        }
+    }
+
+    #[test]
+    fn rename_takes_the_children_along() {
+        for layout in LAYOUTS {
+            let (_root, tree) = tree(layout, &[]);
+            tree.create(&name("A/B"), None).unwrap();
+            tree.create(&name("Ab"), None).unwrap();
+            deliver(&tree, "A");
+            deliver(&tree, "A/B");
+            let before = uid_validity(&tree, "A/B");
+            let moved = tree.rename(&name("A"), &name("X/Y")).unwrap();
+            assert_eq!(moved.len(), 2);
+            assert_eq!(moved[1], Moved { from: name("A/B"), to: Some(name("X/Y/B")) });
+            assert_eq!(listed(&tree), ["INBOX", "Ab", "X", "X/Y", "X/Y/B"], "{layout:?}");
+            assert!(has_message(&tree, "X/Y", "A") && has_message(&tree, "X/Y/B", "A-B"));
+            assert_eq!(uid_validity(&tree, "X/Y/B"), before);
+            for (from, to, why) in [
+                ("X", "X/Z", "below itself"),
+                ("X", "Ab", "taken"),
+                ("X", "inbox", "INBOX"),
+                ("nothing", "else", "missing"),
+                ("Ab", "x\u{2028}/cur", "fs only"),
+            ] {
+                let renamed = tree.rename(&name(from), &name(to));
+                let allowed = why == "fs only" && layout == Layout::Maildirpp;
+                assert_eq!(renamed.is_ok(), allowed, "{layout:?} {why}: {renamed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_parent_that_only_its_children_imply_can_be_renamed() {
+        for layout in LAYOUTS {
+            let (_root, tree) = tree(layout, &[]);
+            tree.create(&name("A/B"), None).unwrap();
+            tree.delete(&name("A")).unwrap();
+            tree.rename(&name("A"), &name("C")).unwrap();
+            assert_eq!(listed(&tree), ["INBOX", "C?", "C/B"], "{layout:?}");
+            tree.create(&name("A"), None).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_interrupted_rename_is_finished() {
+        let (root, tree) = tree(Layout::Maildirpp, &[]);
+        for text in ["A/B", "A/C", "A/D"] {
+            tree.create(&name(text), None).unwrap();
+        }
+        tree.create(&name("A/E"), Some(Role::Sent)).unwrap();
+        tree.create(&name("A/F"), Some(Role::Junk)).unwrap();
+        // As a crash leaves it: announced, two renames done, one new name taken by somebody else meanwhile.
+        let mut facts = Facts::read(root.path()).unwrap().unwrap();
+        facts.rename = Some((name("A"), name("X")));
+        facts.write(root.path()).unwrap();
+        fs::rename(root.path().join(".A"), root.path().join(".X")).unwrap();
+        fs::rename(root.path().join(".A.E"), root.path().join(".X.E")).unwrap();
+        fs::create_dir_all(root.path().join(".X.D/cur")).unwrap();
+        let tree = Tree::open(root.path(), Layout::Maildirpp, false).unwrap();
+        assert_eq!(listed(&tree), ["INBOX", "A?", "A/D", "X", "X/B", "X/C", "X/D", "X/E", "X/F"]);
+        let facts = Facts::read(root.path()).unwrap().unwrap();
+        assert_eq!(facts.rename, None);
+        assert_eq!(facts.roles, [(name("X/E"), Role::Sent), (name("X/F"), Role::Junk)].into());
+    }
+
+    #[test]
+    fn leftovers_of_a_delete_are_removed_at_opening() {
+        let (root, _tree) = tree(Layout::Maildirpp, &["..mailcote-trashed-x/cur", "..DOVECOT-TRASHED/cur"]);
+        assert!(!root.path().join("..mailcote-trashed-x").exists());
+        assert!(root.path().join("..DOVECOT-TRASHED").exists(), "not ours");
+    }
+
+    #[test]
+    fn what_lies_in_a_directory_that_was_no_folder_is_not_lost() {
+        let (root, tree) = tree(Layout::Maildirpp, &[".half/tmp", ".half/pictures"]);
+        fs::write(root.path().join(".half/notes.txt"), "mine").unwrap();
+        fs::write(root.path().join(".half/dovecot-uidlist"), "3 V5 N9\n").unwrap();
+        tree.create(&name("half"), None).unwrap();
+        assert!(root.path().join(".half/notes.txt").exists() && root.path().join(".half/pictures").exists());
+        assert_ne!(uid_validity(&tree, "half"), 5);
+    }
+
+    #[test]
+    fn roles_are_kept_moved_and_forgotten() {
+        let (root, tree) = tree(Layout::Maildirpp, &[]);
+        tree.create(&name("Gesendet"), Some(Role::Sent)).unwrap();
+        for (text, role) in [("Zwei", Role::Sent), ("Alle", Role::All)] {
+            assert!(matches!(tree.create(&name(text), Some(role)), Err(Error::Cannot(_))), "{text}");
+            assert!(matches!(tree.find(&name(text)), Err(Error::NotFound)), "not made: {text}");
+        }
+        tree.rename(&name("Gesendet"), &name("Post/Raus")).unwrap();
+        let role = |tree: &Tree, text: &str| {
+            tree.list().unwrap().into_iter().find(|f| f.name == name(text)).and_then(|f| f.role)
+        };
+        assert_eq!(role(&tree, "Post/Raus"), Some(Role::Sent));
+        let again = Tree::open(root.path(), Layout::Maildirpp, false).unwrap();
+        assert_eq!(role(&again, "Post/Raus"), Some(Role::Sent), "recorded");
+        again.delete(&name("Post/Raus")).unwrap();
+        assert_eq!(tree.list().unwrap().iter().filter(|f| f.role.is_some()).count(), 0);
+        tree.create(&name("Post/Raus"), None).unwrap();
+        assert_eq!(role(&tree, "Post/Raus"), None, "made again without a role");
+    }
 }

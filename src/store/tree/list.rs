@@ -1,4 +1,4 @@
-//! Which folders there are: one readdir of the root (one a level in the fs layout) and one look for `cur/` in each.
+//! Which folders there are: one readdir of the root (one a level in the fs layout) and one look for `cur/` (or `new/`) in each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -81,7 +81,7 @@ impl Tree {
     }
 }
 
-/// Directories below `root` that are spelled as folders can be; whether they are is seen by their `cur/`.
+/// Directories below `root` that are spelled as folders can be; whether they are is seen by what is in them.
 pub(super) fn directories(root: &Path, layout: Layout) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     match layout {
@@ -139,12 +139,12 @@ fn roles(names: &BTreeSet<&Name>, given: &BTreeMap<Name, Role>) -> BTreeMap<Name
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::facts::Facts;
     use super::super::spelling::Charset;
     use super::*;
 
-    pub(super) fn tree(layout: Layout, entries: &[&str]) -> (tempfile::TempDir, Tree) {
+    pub(in super::super) fn tree(layout: Layout, entries: &[&str]) -> (tempfile::TempDir, Tree) {
         let root = tempfile::tempdir().unwrap();
         for entry in entries.iter().chain(&["cur", "new", "tmp"]) {
             fs::create_dir_all(root.path().join(entry)).unwrap();

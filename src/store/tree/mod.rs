@@ -1,7 +1,7 @@
 //! The folders of one Maildir: which there are, where they lie, what they are for.
 //!
-//! The directories are the truth and are read every time: a folder is a directory that is spelled as one and has a `cur/`
-//! inside (so that a stray `.dovecot.sieve` is none), and what another program makes or removes is seen at once. Only the
+//! The directories are the truth and are read every time: a folder is a directory that is spelled as one and has a `cur/` or a `new/`
+//! inside (so that a stray `.dovecot.sieve` is none, and one that lost an empty directory in a backup is one), and what another program makes or removes is seen at once. Only the
 //! spelling and the roles are kept, in [`facts`]. INBOX is the root itself.
 //!
 //! Symbolic links are not folders: nothing reached by a name lies outside the root.
@@ -97,18 +97,13 @@ impl Tree {
     /// Is there a folder in `relative` below the root, reached without a symbolic link?
     fn is_folder(&self, relative: &Path) -> Result<bool> {
         let mut path = self.root.clone();
-        for part in relative.iter().chain([std::ffi::OsStr::new("cur")]) {
+        for part in relative {
             path.push(part);
-            match fs::symlink_metadata(&path) {
-                Ok(entry) if entry.is_dir() => {}
-                Ok(_) => return Ok(false),
-                Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                    return Ok(false);
-                }
-                Err(e) => return Err(Error::io(&path, e)),
+            if !is_directory(&path)? {
+                return Ok(false);
             }
         }
-        Ok(true)
+        Ok(is_directory(&path.join("cur"))? || is_directory(&path.join("new"))?)
     }
 
     /// The facts, read again if another process has written them.
@@ -167,6 +162,15 @@ impl Tree {
     }
 }
 
+/// Is `path` itself a directory, not a link to one?
+fn is_directory(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(entry) => Ok(entry.is_dir()),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(e) => Err(Error::io(path, e)),
+    }
+}
+
 /// Make `path` and what is missing above it, durably. Who else makes the same at the same time is no error.
 pub(super) fn make_all(path: &Path) -> Result<()> {
     let mut missing: Vec<&Path> = Vec::new();
@@ -187,11 +191,10 @@ pub(super) fn make_all(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Make what a Maildir lacks: backup programs like to lose empty directories. `cur/` comes last, for without it nobody takes the
-/// directory for a folder.
+/// Make what a Maildir lacks: backup programs like to lose empty directories. `tmp/` comes first: with one of the others it is a folder.
 pub(super) fn complete(directory: &Path) -> Result<()> {
     let missing: Vec<PathBuf> =
-        ["tmp", "new", "cur"].iter().map(|part| directory.join(part)).filter(|part| !part.is_dir()).collect();
+        ["tmp", "cur", "new"].iter().map(|part| directory.join(part)).filter(|part| !part.is_dir()).collect();
     for part in &missing {
         make(part)?;
     }

@@ -81,7 +81,7 @@ impl Spelling {
                 return Err(Error::BadName("mailbox name must not contain a dot: on disk it separates levels"));
             }
             Layout::Maildirpp => format!(".{}", parts.join(".")),
-            Layout::Fs if parts.iter().any(|p| is_reserved(p)) => {
+            Layout::Fs if parts.iter().any(|p| p.starts_with('.') || is_stores(p)) => {
                 return Err(Error::BadName("mailbox name is one that the mail store uses for itself"));
             }
             Layout::Fs => parts.join("/"),
@@ -121,8 +121,9 @@ impl Spelling {
     }
 }
 
-fn is_reserved(part: &str) -> bool {
-    MAILDIR.contains(&part) || RESERVED_BEGINNINGS.iter().any(|beginning| part.starts_with(beginning))
+/// Is that a file or directory by which a folder is kept, by us or by another server?
+pub fn is_stores(entry: &str) -> bool {
+    MAILDIR.contains(&entry) || RESERVED_BEGINNINGS.iter().any(|beginning| entry.starts_with(beginning))
 }
 
 /// Which charset do these directory names speak for? Any byte above ASCII means UTF-8; otherwise modified UTF-7, which is also
