@@ -104,3 +104,51 @@ pub fn raise_file_limit(connections: usize) {
         warn!(limit = hard, wanted, "too few open files allowed for limits.connections; raise LimitNOFILE");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::process::Command;
+
+    /// Set in the child process that really gives up its rights.
+    const CHILD: &str = "MAILCOTE_TEST_GIVES_UP_ROOT";
+
+    fn effective() -> CapsHashSet {
+        caps::read(None, CapSet::Effective).unwrap()
+    }
+
+    /// Run by the next test in a process of its own, as root.
+    #[test]
+    fn child() {
+        let Ok(mode) = std::env::var(CHILD) else { return };
+        let system_users = mode == "system";
+        assert!(matches!(become_user("no-such-account", system_users), Err(Error::NoUser(_))));
+        become_user("nobody", system_users).unwrap();
+        assert!(!Uid::effective().is_root() && (system_users || setuid(Uid::from_raw(0)).is_err()));
+        let watching = std::thread::spawn(effective).join().unwrap();
+        settle(system_users).unwrap();
+        let session = std::thread::spawn(|| (effective(), fs::read("/etc/shadow").is_ok())).join().unwrap();
+        let [first, for_good] = kept(system_users);
+        assert_eq!(watching, first);
+        assert_eq!(session, (for_good, false));
+        println!("gave up root as {mode}");
+    }
+
+    #[test]
+    fn root_is_given_up_and_session_threads_keep_only_the_right_to_be_a_user() {
+        if !Uid::effective().is_root() {
+            eprintln!("not root: cannot see how root's rights are given up");
+            return;
+        }
+        for mode in ["virtual", "system"] {
+            let child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "daemon::privileges::tests::child", "--nocapture", "--test-threads=1"])
+                .env(CHILD, mode)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&child.stdout).into_owned() + &String::from_utf8_lossy(&child.stderr);
+            assert!(child.status.success() && said.contains(&format!("gave up root as {mode}")), "{mode}: {said}");
+        }
+    }
+}

@@ -360,3 +360,20 @@ impl Pace {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle connection holds of ours besides its session and its TLS state, in bytes.
+    const IDLE: usize = 768;
+
+    #[test]
+    fn a_waiting_connection_is_small() {
+        fn size_of_future<F>(_: impl FnOnce(Connection) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size_of_future(Connection::run);
+        assert!(size <= IDLE, "{size} bytes");
+    }
+}
