@@ -10,9 +10,11 @@
 
 pub mod cursor;
 pub mod date;
+pub mod fetch;
 pub mod flag;
 pub mod list;
 pub mod mailbox;
+pub mod search;
 pub mod set;
 pub mod status;
 
