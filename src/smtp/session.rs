@@ -343,3 +343,72 @@ impl Session for Smtp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+    use super::super::testing::World;
+    use super::*;
+
+    #[test]
+    fn a_stopping_server_lets_the_message_through() {
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        client.begin(&["bob@demo.test"]);
+        client.say("Subject: x\r\n");
+        assert_eq!(client.step(Event::Shutdown), "");
+        assert!(matches!(client.want, Want::Input));
+        let said = client.say("\r\n.\r\n");
+        assert!(said.starts_with("250 2.0.0 ") && said.contains("\r\n421 4.3.2 "), "{said}");
+        assert!(matches!(client.want, Want::Close));
+        let mut client = world.client(Kind::Mx);
+        assert!(client.step(Event::Shutdown).starts_with("421 4.3.2"));
+    }
+
+    #[test]
+    fn silence() {
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        assert_eq!(client.session.patience(), COMMAND_PATIENCE);
+        assert!(client.step(Event::TimedOut).starts_with("421 4.4.2"));
+        let peer = client.session.peer.clone();
+        assert_eq!(Smtp::new(world.shared.clone(), Kind::Mx, peer).patience(), HELLO_PATIENCE);
+    }
+
+    #[test]
+    fn a_flood_of_commands_does_not_fill_memory() {
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        client.input.extend("HELP\r\n".repeat(20_000).as_bytes());
+        let mut out = Out::new();
+        let want = client.session.step(Event::Input, &mut client.input, &mut out);
+        assert!(matches!(want, Want::Continue) && out.bytes().len() < 2 * crate::wire::STEP_BYTES);
+        assert_eq!(client.step(Event::Flushed).matches("214 ").count() + count(&out, "214 "), 20_000);
+    }
+
+    fn count(out: &Out, text: &str) -> usize {
+        std::str::from_utf8(out.bytes()).unwrap().matches(text).count()
+    }
+
+    #[test]
+    fn transactions_are_counted() {
+        let world = World::with(Settings { max_transactions: 2, ..Settings::default() });
+        let mut client = world.client(Kind::Mx);
+        for _ in 0..2 {
+            assert!(client.say("MAIL FROM:<a@x>\r\nRSET\r\n").starts_with("250 2.1.0"));
+        }
+        assert!(client.say("MAIL FROM:<a@x>\r\n").starts_with("421 4.7.0"));
+        assert!(matches!(client.want, Want::Close));
+    }
+
+    #[test]
+    fn every_command_has_its_row_once() {
+        for kind in [Kind::Mx, Kind::Submission, Kind::Lmtp] {
+            let mut verbs = verbs(kind);
+            verbs.sort_unstable();
+            let all = verbs.len();
+            verbs.dedup();
+            assert_eq!(verbs.len(), all);
+        }
+    }
+}
