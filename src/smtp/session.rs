@@ -401,6 +401,68 @@ mod tests {
         assert!(matches!(client.want, Want::Close));
     }
 
+    /// Lines, half lines and rubbish; put together at random they are what strangers send.
+    const PIECES: &[&str] = &[
+        "EHLO x\r\n",
+        "LHLO x\r\n",
+        "MAIL FROM:<alice@demo.test>\r\n",
+        "MAIL FROM:<> SIZE=10\r\n",
+        "RCPT TO:<bob@demo.test>\r\n",
+        "RCPT TO:<nobody@demo.test>\r\n",
+        "DATA\r\n",
+        "Subject: x\r\n\r\n.x\r\n",
+        ".\r\n",
+        "\r\n.\r\n",
+        "\n.\n",
+        "\r",
+        "\0",
+        "é",
+        "BDAT 12\r\n",
+        "BDAT 5 LAST\r\n",
+        "BDAT 0\r\n",
+        "BDAT x\r\n",
+        "RSET\r\n",
+        "NOOP\r\n",
+        "HELP",
+        "AUTH PLAIN\r\n",
+        "AUTH LOGIN QUFB\r\n",
+        "*\r\n",
+        "QUIT\r\n",
+    ];
+
+    fn without_ids(said: &str) -> String {
+        let cut = |line: &str| line.split(" delivered as ").next().unwrap_or_default().to_owned();
+        said.lines().map(cut).collect::<Vec<_>>().join("\n")
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(60))]
+
+        /// However the input is cut, the session says the same, and it waits or closes but does not panic.
+        #[test]
+        fn cuts_do_not_matter(
+            pieces in proptest::collection::vec(0..PIECES.len(), 0..25),
+            sizes in proptest::collection::vec(1..9_usize, 1..9),
+            lmtp: bool,
+        ) {
+            let text: String = pieces.iter().map(|at| PIECES[*at]).collect();
+            let world = World::new();
+            let kind = if lmtp { Kind::Lmtp } else { Kind::Mx };
+            let whole = world.client(kind).say(&text);
+            let (mut client, mut said, mut rest) = (world.client(kind), String::new(), text.as_bytes());
+            for size in sizes.iter().cycle() {
+                if rest.is_empty() || matches!(client.want, Want::Close) {
+                    break;
+                }
+                let (piece, later) = rest.split_at(rest.len().min(*size));
+                client.input.extend(piece);
+                said.push_str(&client.step(Event::Input));
+                rest = later;
+            }
+            proptest::prop_assert_eq!(without_ids(&whole), without_ids(&said));
+        }
+    }
+
     #[test]
     fn every_command_has_its_row_once() {
         for kind in [Kind::Mx, Kind::Submission, Kind::Lmtp] {
