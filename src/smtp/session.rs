@@ -47,7 +47,7 @@ pub(super) enum State {
     /// Waiting for a command line.
     Command,
     /// In the middle of AUTH.
-    Auth(Exchange),
+    Auth(Box<Exchange>),
     /// Receiving a message after 354.
     Data(Box<Data>),
     /// Receiving the octets of a BDAT command.
