@@ -37,6 +37,7 @@ impl Config {
         net::Settings {
             max_connections: self.limits.connections,
             max_per_address: self.limits.connections_per_address,
+            unlimited: self.auth.exempt.clone(),
             proxies: self.proxy_from.clone(),
             drain: self.limits.drain,
             ..net::Settings::default()

@@ -167,7 +167,8 @@ pub struct Accounts {
 pub struct Auth {
     /// Passwords may travel in clear between programs on this machine.
     pub allow_plain_on_loopback: bool,
-    /// Networks whose failed logins are not slowed down (loopback never is).
+    /// Networks of webmail and monitoring: failed logins are not slowed down, and no limit per address holds.
+    /// Loopback is always one.
     pub exempt: Vec<Network>,
     /// When SCRAM mechanisms are announced.
     pub scram: Scram,

@@ -71,11 +71,12 @@ impl std::error::Error for Problems {}
 
 /// Which of `known` did somebody mean who wrote `word`? One that differs in a letter or two, or a third of them.
 pub fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let word = word.to_lowercase().replace('-', "_");
+    let plain = |text: &str| text.to_lowercase().replace('-', "_");
+    let word = plain(word);
     let near = |candidate: &str| word.chars().count().max(candidate.len()).div_ceil(3).min(4);
     known
         .into_iter()
-        .map(|candidate| (distance(&word, candidate), candidate))
+        .map(|candidate| (distance(&word, &plain(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= near(candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

@@ -39,8 +39,6 @@ mod rcpt;
 mod reply;
 mod session;
 mod starttls;
-#[cfg(test)]
-mod testing;
 mod trace;
 mod transaction;
 

@@ -9,7 +9,6 @@
 //! Every public call works under the owner's identity ([`Owner::assume`]), blocks on the disk, and returns only when
 //! what it did is durable. It never talks to a client and is never called with a client's lock held.
 
-pub mod courier;
 #[allow(dead_code)]
 mod dirsync;
 #[allow(dead_code)]
@@ -32,14 +31,14 @@ pub mod uidvalidity;
 mod watch;
 
 pub use draft::{Draft, Mark};
+/// Mode of every file that we make: nobody but the owner.
+const FILE_MODE: u32 = 0o600;
+/// Mode of every directory that we make.
+const DIR_MODE: u32 = 0o700;
+
 pub use error::{Error, Result};
 pub use home::{Assumed, Home, Layout, Owner};
 pub use name::{Name, Role};
 pub use skeleton::*;
 pub use stores::{Settings, Store, Stores};
 pub use tree::Folder;
-
-/// Mode of every file that we make: nobody but the owner.
-const FILE_MODE: u32 = 0o600;
-/// Mode of every directory that we make.
-const DIR_MODE: u32 = 0o700;

@@ -1,0 +1,149 @@
+//! `mailcote alias`: lines of `domains/NAME/aliases`.
+//!
+//! `@example.org` is the catch-all of its domain. Targets may be full addresses, or names in the same domain.
+
+use std::io::Write;
+
+use clap::Subcommand;
+
+use super::edit::{self, TextFile};
+use super::{Done, Failure, fail};
+use crate::account::{aliases, domain};
+use crate::config::Config;
+
+/// Sub-commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Let an address lead to others; an existing alias gets more targets
+    Add {
+        /// team@example.org, or @example.org for everybody unknown
+        address: String,
+        /// Names in the same domain, or full addresses
+        #[arg(required = true)]
+        targets: Vec<String>,
+    },
+    /// Show aliases
+    List {
+        /// Only those of this domain
+        domain: Option<String>,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove an alias, or some of its targets
+    Remove {
+        /// team@example.org
+        address: String,
+        /// Only these; without any, the whole alias
+        targets: Vec<String>,
+    },
+}
+
+/// Do it.
+pub fn run(command: Command, config: &Config, out: &mut dyn Write) -> Done {
+    match command {
+        Command::Add { address, targets } => add(&address, &targets, config, out),
+        Command::List { domain, json } => list(domain.as_deref(), json, config, out),
+        Command::Remove { address, targets } => remove(&address, &targets, config, out),
+    }
+}
+
+/// The aliases file of an address's domain.
+struct Entry {
+    /// Name of the entry; the catch-all is `@`.
+    name: String,
+    domain: String,
+    file: TextFile,
+}
+
+fn open(address: &str, config: &Config) -> Result<Entry, Failure> {
+    let (name, dir) = edit::place(config, address)?;
+    let name = if name.is_empty() { "@".to_owned() } else { name };
+    let domain = domain::canonical(address.rsplit_once('@').map_or("", |(_, domain)| domain));
+    Ok(Entry { name, domain, file: TextFile::open(&dir.join("aliases"), config)? })
+}
+
+/// The line of an alias, checked.
+fn line(entry: &Entry, targets: &[String]) -> Result<String, Failure> {
+    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    aliases::format(&entry.name, &targets, &entry.domain).map_err(Failure::Other)
+}
+
+/// Targets of an entry's lines.
+fn targets_of(lines: &[String]) -> Vec<String> {
+    let joined = lines.join(" ");
+    let list = joined.split_once(':').map_or("", |(_, list)| list);
+    list.split(',').map(|target| target.trim().to_owned()).filter(|target| !target.is_empty()).collect()
+}
+
+fn add(address: &str, targets: &[String], config: &Config, out: &mut dyn Write) -> Done {
+    let mut entry = open(address, config)?;
+    let place = entry.file.find(&entry.name);
+    let mut all = place.clone().map_or(Vec::new(), |place| targets_of(entry.file.lines(place)));
+    let before = all.len();
+    for target in targets {
+        if !all.iter().any(|known| known.eq_ignore_ascii_case(target)) {
+            all.push(target.clone());
+        }
+    }
+    if all.len() == before {
+        return fail(format!("{address} leads there already: {}", all.join(", ")));
+    }
+    let line = line(&entry, &all)?;
+    match place {
+        Some(place) => entry.file.replace(place, Some(line)),
+        None => entry.file.push(line),
+    }
+    entry.file.save()?;
+    writeln!(out, "{address} leads to {}", all.join(", "))?;
+    Ok(())
+}
+
+fn list(domain: Option<&str>, json: bool, config: &Config, out: &mut dyn Write) -> Done {
+    let domains = match domain {
+        Some(domain) => {
+            let dir = edit::domain_dir(config, domain)?;
+            vec![dir.file_name().unwrap_or_default().to_string_lossy().into_owned()]
+        }
+        None => edit::domains(config)?,
+    };
+    let mut rows = Vec::new();
+    for domain in domains {
+        for (name, rest) in edit::entries(&config.accounts.domains.join(&domain).join("aliases"))? {
+            let name = if name == "@" { "" } else { name.as_str() };
+            rows.push((format!("{name}@{domain}"), targets_of(&[format!(":{rest}")])));
+        }
+    }
+    if json {
+        let rows: Vec<_> =
+            rows.iter().map(|(address, to)| serde_json::json!({ "address": address, "targets": to })).collect();
+        writeln!(out, "{}", serde_json::Value::from(rows))?;
+        return Ok(());
+    }
+    for (address, targets) in rows {
+        writeln!(out, "{address}  {}", targets.join(", "))?;
+    }
+    Ok(())
+}
+
+fn remove(address: &str, targets: &[String], config: &Config, out: &mut dyn Write) -> Done {
+    let mut entry = open(address, config)?;
+    let Some(place) = entry.file.find(&entry.name) else { return fail(format!("there is no alias {address}")) };
+    let mut left = targets_of(entry.file.lines(place.clone()));
+    for target in targets {
+        let Some(at) = left.iter().position(|known| known.eq_ignore_ascii_case(target)) else {
+            return fail(format!("{address} does not lead to {target}; it leads to {}", left.join(", ")));
+        };
+        left.remove(at);
+    }
+    let gone = targets.is_empty() || left.is_empty();
+    let line = if gone { None } else { Some(line(&entry, &left)?) };
+    entry.file.replace(place, line);
+    entry.file.save()?;
+    if gone {
+        writeln!(out, "{address} is removed")?;
+    } else {
+        writeln!(out, "{address} leads to {}", left.join(", "))?;
+    }
+    Ok(())
+}

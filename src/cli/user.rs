@@ -1,0 +1,207 @@
+//! `mailcote user`: lines of `domains/NAME/users`.
+//!
+//! Never touches mail: a removed user's Maildir stays where it is, and its path is printed.
+
+use std::io::Write;
+
+use clap::Subcommand;
+
+use super::edit::{self, TextFile};
+use super::{Done, Failure, fail, password};
+use crate::account::password::{Scheme, hash};
+use crate::account::{self, Accounts, domain, users};
+use crate::config::{Config, meant};
+
+/// Sub-commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make a user; the password is asked for, or read from standard input
+    Add {
+        /// alice@example.org
+        address: String,
+        /// How the password is stored [default: ARGON2ID; SCRAM-SHA-256 also serves that login mechanism]
+        #[arg(long, value_name = "NAME")]
+        scheme: Option<String>,
+    },
+    /// Change a user's password; it is asked for, or read from standard input
+    Passwd {
+        /// alice@example.org
+        address: String,
+        /// How the password is stored [default: ARGON2ID; SCRAM-SHA-256 also serves that login mechanism]
+        #[arg(long, value_name = "NAME")]
+        scheme: Option<String>,
+    },
+    /// Show users
+    List {
+        /// Only those of this domain
+        domain: Option<String>,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a user; the mail is kept, and its path printed
+    Remove {
+        /// alice@example.org
+        address: String,
+    },
+    /// Show one user: where the mail is, how the password is stored, which aliases lead there
+    Show {
+        /// alice@example.org
+        address: String,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Do it.
+pub fn run(command: Command, config: &Config, out: &mut dyn Write) -> Done {
+    match command {
+        Command::Add { address, scheme } => add(&address, scheme.as_deref(), config, out),
+        Command::Passwd { address, scheme } => passwd(&address, scheme.as_deref(), config, out),
+        Command::List { domain, json } => list(domain.as_deref(), json, config, out),
+        Command::Remove { address } => remove(&address, config, out),
+        Command::Show { address, json } => show(&address, json, config, out),
+    }
+}
+
+fn scheme_called(name: Option<&str>) -> Result<Scheme, Failure> {
+    let Some(name) = name else { return Ok(Scheme::Argon2id) };
+    let known = || Scheme::TABLE.iter().map(|(name, _)| *name);
+    Scheme::from_name(name).ok_or_else(|| {
+        let near = meant(name, known()).map_or(String::new(), |near| format!("; did you mean {near}?"));
+        Failure::Other(format!(
+            "unknown password scheme {name}{near}\nknown: {}",
+            known().collect::<Vec<_>>().join(", ")
+        ))
+    })
+}
+
+/// A new password for `address`, as it is stored.
+fn stored(address: &str, scheme: Scheme) -> Result<String, Failure> {
+    let password = password::ask(address)?;
+    hash(scheme, &password).map_err(|e| Failure::Other(format!("{address}: {e}")))
+}
+
+fn open(address: &str, config: &Config) -> Result<(String, TextFile), Failure> {
+    let (name, dir) = edit::place(config, address)?;
+    Ok((name, TextFile::open(&dir.join("users"), config)?))
+}
+
+fn add(address: &str, scheme: Option<&str>, config: &Config, out: &mut dyn Write) -> Done {
+    let scheme = scheme_called(scheme)?;
+    let (name, dir) = edit::place(config, address)?;
+    let domain = domain::canonical(address.rsplit_once('@').map_or("", |(_, domain)| domain));
+    users::name(&name, &domain).map_err(Failure::Other)?;
+    if let Some(delimiter) = config.accounts.recipient_delimiter.filter(|d| name.contains(*d)) {
+        return fail(format!("\"{name}\" contains {delimiter}, which separates users from details"));
+    }
+    if edit::entries(&dir.join("users"))?.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+        return fail(format!("{address} exists already"));
+    }
+    let field = stored(address, scheme)?;
+    // Asking took time: look again, now with the lock.
+    let (name, mut file) = open(address, config)?;
+    if file.find(&name).is_some() {
+        return fail(format!("{address} exists already"));
+    }
+    file.push(users::format(&name, &field, None, &[]));
+    file.save()?;
+    writeln!(out, "{address} is added. Mail: {}", maildir(address, config)?)?;
+    Ok(())
+}
+
+fn passwd(address: &str, scheme: Option<&str>, config: &Config, out: &mut dyn Write) -> Done {
+    let scheme = scheme_called(scheme)?;
+    let (name, file) = open(address, config)?;
+    if file.find(&name).is_none() {
+        return fail(format!("there is no user {address}"));
+    }
+    drop(file);
+    let field = stored(address, scheme)?;
+    let (name, mut file) = open(address, config)?;
+    let Some(entry) = file.find(&name) else { return fail(format!("{address} was removed meanwhile")) };
+    let line = file.lines(entry.clone()).concat();
+    file.replace(entry, Some(users::with_password(&line, &field)));
+    file.save()?;
+    writeln!(out, "{address} has a new password")?;
+    Ok(())
+}
+
+fn remove(address: &str, config: &Config, out: &mut dyn Write) -> Done {
+    let (name, mut file) = open(address, config)?;
+    let Some(entry) = file.find(&name) else { return fail(format!("there is no user {address}")) };
+    let maildir = maildir(address, config)?;
+    file.replace(entry, None);
+    file.save()?;
+    writeln!(out, "{address} is removed and cannot log in or get mail. The mail is kept: {maildir}")?;
+    for (alias, _) in leading_to(address, config)? {
+        writeln!(out, "The alias {alias} still leads there: mailcote alias remove {alias} ...")?;
+    }
+    Ok(())
+}
+
+/// Accounts as the daemon sees them.
+fn accounts(config: &Config) -> Result<Accounts, Failure> {
+    // No secret file: an admin command makes no state.
+    let settings = account::Settings { secret_file: None, ..config.account() };
+    Accounts::new(settings).map_err(|e| Failure::Other(format!("{}: {e}", config.accounts.domains.display())))
+}
+
+/// Where a user's mail is.
+fn maildir(address: &str, config: &Config) -> Result<String, Failure> {
+    let users = accounts(config)?.users();
+    let user = users.iter().find(|user| user.login.eq_ignore_ascii_case(address));
+    Ok(user.map_or_else(|| "unknown; see \"mailcote check\"".into(), |user| user.home.maildir.display().to_string()))
+}
+
+/// Aliases of the same domain that name `address`, with their targets.
+fn leading_to(address: &str, config: &Config) -> Result<Vec<(String, String)>, Failure> {
+    let (name, dir) = edit::place(config, address)?;
+    let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+    let names_it = |rest: &str| {
+        rest.split(',').map(str::trim).any(|t| t.eq_ignore_ascii_case(address) || t.eq_ignore_ascii_case(&name))
+    };
+    let aliases = edit::entries(&dir.join("aliases"))?;
+    let hits = aliases.into_iter().filter(|(_, rest)| names_it(rest));
+    Ok(hits.map(|(alias, rest)| (format!("{}@{domain}", alias.trim_end_matches('@')), rest)).collect())
+}
+
+fn list(domain: Option<&str>, json: bool, config: &Config, out: &mut dyn Write) -> Done {
+    let only = domain.map(|domain| edit::domain_dir(config, domain).map(|_| format!("@{}", domain::canonical(domain))));
+    let only = only.transpose()?.unwrap_or_default();
+    let mut users = accounts(config)?.users();
+    users.retain(|user| user.login.ends_with(&only));
+    if json {
+        let rows: Vec<_> =
+            users.iter().map(|user| serde_json::json!({ "login": user.login, "maildir": user.home.maildir })).collect();
+        writeln!(out, "{}", serde_json::Value::from(rows))?;
+        return Ok(());
+    }
+    for user in users {
+        writeln!(out, "{}  {}", user.login, user.home.maildir.display())?;
+    }
+    Ok(())
+}
+
+fn show(address: &str, json: bool, config: &Config, out: &mut dyn Write) -> Done {
+    let (name, dir) = edit::place(config, address)?;
+    let entries = edit::entries(&dir.join("users"))?;
+    let Some((_, rest)) = entries.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name)) else {
+        return fail(format!("there is no user {address}"));
+    };
+    // The scheme alone: a hash on a screen is one photograph away from being guessed at.
+    let scheme = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).map_or("crypt", |(scheme, _)| scheme);
+    let maildir = maildir(address, config)?;
+    let aliases: Vec<String> = leading_to(address, config)?.into_iter().map(|(alias, _)| alias).collect();
+    if json {
+        let row = serde_json::json!({ "login": address, "maildir": maildir, "scheme": scheme, "aliases": aliases });
+        writeln!(out, "{row}")?;
+        return Ok(());
+    }
+    writeln!(out, "login     {address}")?;
+    writeln!(out, "maildir   {maildir}")?;
+    writeln!(out, "password  {scheme}")?;
+    writeln!(out, "aliases   {}", if aliases.is_empty() { "none".into() } else { aliases.join(", ") })?;
+    Ok(())
+}
