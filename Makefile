@@ -1,0 +1,48 @@
+# What people do with a clone. cargo and a C compiler are enough for build and demo.
+
+CARGO ?= cargo
+# Options for the demo: make demo DEMO="--users 5 --port-base 20000"
+DEMO ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: build demo test packages lint fmt bench soak install
+
+build:
+	$(CARGO) build --locked --release
+
+demo: build
+	target/release/mailcote demo $(DEMO)
+
+# Everything, after installing the programs that the tests drive. With MAILCOTE_TESTS=strict (CI) an absent program is
+# an error and the lints count too.
+test: packages
+	$(if $(filter strict,$(MAILCOTE_TESTS)),$(MAKE) lint)
+	$(CARGO) test --locked
+
+packages:
+	sh tests/packages.sh
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+fmt:
+	$(CARGO) fmt
+
+# The same work on us and on the installed Dovecot and Postfix, as ratios.
+bench: build
+	$(CARGO) bench --locked
+
+# The long tests: hours of random commands, thousands of connections.
+soak:
+	$(CARGO) test --locked --release -- --ignored
+
+install: build
+	install -D -m 755 target/release/mailcote $(DESTDIR)$(PREFIX)/sbin/mailcote
+	install -D -m 644 etc/mailcote.toml $(DESTDIR)$(PREFIX)/share/mailcote/mailcote.toml
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/*.5
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/*.8
+	install -D -m 644 packaging/mailcote.service $(DESTDIR)$(PREFIX)/lib/systemd/system/mailcote.service
+	install -D -m 644 packaging/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/mailcote.conf
+	install -D -m 644 packaging/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/mailcote.conf
