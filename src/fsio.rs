@@ -45,6 +45,8 @@ pub enum Step<'a> {
     RemoveDir(&'a Path),
     /// A directory's entries reach the disk.
     SyncDir(&'a Path),
+    /// Everything on the file system of this directory reaches the disk.
+    SyncFs(&'a Path),
 }
 
 type Hook = Box<dyn Fn(u64, &Step<'_>) + Send + Sync>;
@@ -177,6 +179,12 @@ pub fn remove_dir(path: &Path) -> io::Result<()> {
 pub fn sync_dir(path: &Path) -> io::Result<()> {
     step(&Step::SyncDir(path));
     OpenOptions::new().read(true).custom_flags((OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).bits()).open(path)?.sync_all()
+}
+
+/// Everything on the file system of directory `path`, which is open as `dir`, to the disk: for many files at once.
+pub fn sync_fs(dir: &File, path: &Path) -> io::Result<()> {
+    step(&Step::SyncFs(path));
+    nix::unistd::syncfs(dir).map_err(io::Error::from)
 }
 
 /// As [`sync_dir`], on a directory that is already open.

@@ -74,6 +74,11 @@ impl Raiser {
     pub fn raise(&self) -> bool {
         self.0.upgrade().map(|state| raise(&state)).is_some()
     }
+
+    /// Is the waiter still there?
+    pub fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 fn raise(state: &Mutex<State>) {

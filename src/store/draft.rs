@@ -13,6 +13,7 @@
 //! file in `tmp/` until it is delivered, appended or dropped; after a crash, until the cleaning of `tmp/` finds it 36 hours later.
 
 use std::fs::{File, FileTimes};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -210,15 +211,36 @@ impl Draft {
         &self.base
     }
 
-    /// The file has got its name in a folder (or is on its way there): do not remove it any more.
+    /// The file has got its name in a folder: there is nothing to remove any more.
     pub(super) fn placed(mut self) {
         self.placed = true;
     }
+}
 
-    /// The open file, complete after [`Draft::finish`].
-    pub(super) fn open_file(&self) -> &File {
-        &self.file
+/// Rename `from`, a complete and synced file, to `to` in a folder's `new/` or `cur/`, which must not exist. If that folder lies on
+/// another disk, the file is made anew in its own `tmp/`, synced, renamed, and `from` removed.
+pub(super) fn place(from: &Path, to: &Path) -> Result<()> {
+    match fsio::rename_new(from, to) {
+        Err(e) if e.kind() == io::ErrorKind::CrossesDevices => carry_over(from, to).map_err(|e| Error::io(to, e)),
+        result => result.map_err(|e| Error::io(to, e)),
     }
+}
+
+fn carry_over(from: &Path, to: &Path) -> io::Result<()> {
+    let folder = to.parent().and_then(Path::parent).ok_or(io::ErrorKind::InvalidInput)?;
+    let copy = folder.join("tmp").join(from.file_name().ok_or(io::ErrorKind::InvalidInput)?);
+    let source = File::open(from)?;
+    let meta = source.metadata()?;
+    let file = fsio::create(&copy, FILE_MODE)?;
+    fsio::copy_range(&source, 0, &file, &copy, meta.len())
+        .and_then(|()| file.set_modified(meta.modified()?))
+        .and_then(|()| fsio::sync_all(&file, &copy))
+        .and_then(|()| fsio::rename_new(&copy, to))
+        .inspect_err(|_| {
+            // The first error is the one to report; what stays is cleaned after 36 hours.
+            let _ = fsio::unlink(&copy);
+        })?;
+    fsio::unlink(from)
 }
 
 impl Drop for Draft {
@@ -228,7 +250,7 @@ impl Drop for Draft {
         }
         let removed = self.owner.assume().and_then(|_owner| fsio::unlink(&self.path));
         if let Err(e) = removed
-            && e.kind() != std::io::ErrorKind::NotFound
+            && e.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(path = %self.path.display(), error = %e, "an unfinished message stays in tmp/ until it is 36 hours old");
         }

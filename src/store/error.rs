@@ -59,6 +59,15 @@ impl Error {
         }
     }
 
+    /// Does it say that this place cannot be written at all: read-only disk, no permission?
+    pub fn forbids_writing(&self) -> bool {
+        match self {
+            Error::ReadOnly(_) => true,
+            Error::Io { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            _ => false,
+        }
+    }
+
     /// May the same operation work later without anybody changing the request?
     pub fn is_temporary(&self) -> bool {
         matches!(self, Error::Full(_) | Error::ReadOnly(_) | Error::Locked(_) | Error::Io { .. })

@@ -9,9 +9,7 @@
 //! Every public call works under the owner's identity ([`Owner::assume`]), blocks on the disk, and returns only when
 //! what it did is durable. It never talks to a client and is never called with a client's lock held.
 
-#[allow(dead_code)]
 mod dirsync;
-#[allow(dead_code)]
 mod draft;
 mod error;
 pub mod filename;
@@ -19,15 +17,16 @@ mod home;
 pub mod journal;
 pub mod keywords;
 pub mod lock;
+mod mailbox;
 mod name;
+mod open;
+mod process;
 pub mod record;
-mod skeleton;
 mod stores;
 pub mod subscriptions;
 pub mod tree;
 pub mod uidlist;
 pub mod uidvalidity;
-#[allow(dead_code)]
 mod watch;
 
 pub use draft::{Draft, Mark};
@@ -38,7 +37,7 @@ const DIR_MODE: u32 = 0o700;
 
 pub use error::{Error, Result};
 pub use home::{Assumed, Home, Layout, Owner};
+pub use mailbox::{Change, Mailbox, Message, Pop3Lock, Status};
 pub use name::{Name, Role};
-pub use skeleton::*;
 pub use stores::{Settings, Store, Stores};
 pub use tree::Folder;

@@ -12,6 +12,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::mailbox::clean;
+use super::process::Process;
 use super::tree::{self, Folder, Moved, Tree};
 use super::{Assumed, Error, Home, Mailbox, Name, Result, Role, subscriptions};
 
@@ -35,6 +37,7 @@ pub struct Stores(Arc<Shared>);
 
 struct Shared {
     settings: Arc<Settings>,
+    process: Arc<Process>,
     table: Mutex<Table>,
 }
 
@@ -52,13 +55,17 @@ pub struct Store {
     pub(super) tree: Tree,
     /// Folders that somebody has open.
     pub(super) open: Mutex<HashMap<Name, Weak<Mailbox>>>,
+    /// Held while a folder is opened.
+    pub(super) opening: Mutex<()>,
+    pub(super) process: Arc<Process>,
 }
 
 impl Stores {
     /// An empty table.
     pub fn new(settings: Settings) -> Result<Stores> {
         let table = Table { slots: HashMap::new(), clean_at: FIRST_CLEANING };
-        Ok(Stores(Arc::new(Shared { settings: Arc::new(settings), table: Mutex::new(table) })))
+        let process = Arc::new(Process::new(&settings.hostname, settings.coexist));
+        Ok(Stores(Arc::new(Shared { settings: Arc::new(settings), process, table: Mutex::new(table) })))
     }
 
     /// The account at `home`, shared with everybody who has it open. Makes the Maildir and the default folders if
@@ -69,9 +76,14 @@ impl Stores {
         if let Some(store) = slot.upgrade() {
             return Ok(store);
         }
-        let store = Arc::new(Store::open(home, Arc::clone(&self.0.settings))?);
+        let store = Arc::new(Store::open(home, Arc::clone(&self.0.settings), Arc::clone(&self.0.process))?);
         *slot = Arc::downgrade(&store);
         Ok(store)
+    }
+
+    /// Directories that somebody looks at and that cannot be watched: they are polled, and IDLE is told some seconds late. For metrics.
+    pub fn polled_directories(&self) -> usize {
+        self.0.process.watch.polled()
     }
 
     fn slot(&self, home: &Home) -> Arc<Mutex<Weak<Store>>> {
@@ -86,7 +98,7 @@ impl Stores {
 }
 
 impl Store {
-    fn open(home: &Home, settings: Arc<Settings>) -> Result<Store> {
+    fn open(home: &Home, settings: Arc<Settings>, process: Arc<Process>) -> Result<Store> {
         let assumed = assume(home)?;
         let root = &home.maildir;
         let is_fresh = !root.join("cur").is_dir() && !root.join("new").is_dir();
@@ -97,8 +109,11 @@ impl Store {
         if is_fresh {
             make_home(&tree, &settings)?;
         }
+        // Drafts begin here, also of accounts that nobody ever reads.
+        clean(&root.join("tmp"));
         drop(assumed);
-        Ok(Store { home: home.clone(), settings, tree, open: Mutex::default() })
+        let (open, opening) = (Mutex::default(), Mutex::default());
+        Ok(Store { home: home.clone(), settings, tree, open, opening, process })
     }
 
     /// Where the account is.
@@ -172,7 +187,9 @@ impl Store {
     fn forget(&self, moved: &[Moved]) {
         let mut open = lock(&self.open);
         for change in moved {
-            open.remove(&change.from);
+            if let Some(mailbox) = open.remove(&change.from).and_then(|weak| weak.upgrade()) {
+                mailbox.close();
+            }
         }
     }
 

@@ -39,8 +39,10 @@ const POLL_EVERY: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 
 pub(super) enum Seen<'a> {
     /// A name appeared: created, linked, or renamed to.
     Appeared(&'a [u8]),
-    /// A name vanished: removed, or renamed away.
-    Vanished(&'a [u8]),
+    /// A name vanished: the file was removed.
+    Removed(&'a [u8]),
+    /// A name vanished: the file was renamed, within the folder or away.
+    MovedAway(&'a [u8]),
     /// The directory itself was removed or renamed.
     DirectoryGone,
     /// Events may have been lost: read the directory.
@@ -258,25 +260,27 @@ impl Shared {
             tracing::info!("inotify queue overflowed; every open folder is read again");
             return self.tell_all(Seen::Rescan);
         }
-        let appeared = match event.kind {
-            EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => true,
-            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => false,
+        let Some(path) = event.paths.first() else { return };
+        let name = path.file_name().map(OsStr::as_bytes).unwrap_or_default();
+        let seen = match event.kind {
+            EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Seen::Appeared(name),
+            EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Seen::MovedAway(name),
+            EventKind::Remove(_) => Seen::Removed(name),
             // Opened, read, closed, written, chmod: no name changed. `RenameMode::Both` repeats From and To.
             _ => return,
         };
-        let Some(path) = event.paths.first() else { return };
-        self.tell(path, appeared);
+        self.tell(path, seen);
     }
 
-    fn tell(&self, path: &Path, appeared: bool) {
+    fn tell(&self, path: &Path, seen: Seen<'_>) {
         let (sinks, seen) = {
             let table = lock(&self.table);
-            if !appeared && let Some(entry) = table.directories.get(path) {
+            if !matches!(seen, Seen::Appeared(_))
+                && let Some(entry) = table.directories.get(path)
+            {
                 (entry.sinks.clone(), Seen::DirectoryGone)
             } else {
                 let Some(entry) = path.parent().and_then(|parent| table.directories.get(parent)) else { return };
-                let name = path.file_name().map(OsStr::as_bytes).unwrap_or_default();
-                let seen = if appeared { Seen::Appeared(name) } else { Seen::Vanished(name) };
                 (entry.sinks.clone(), seen)
             }
         };
@@ -343,7 +347,8 @@ mod tests {
             let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
             let text = match seen {
                 Seen::Appeared(n) => format!("+{}", name(n)),
-                Seen::Vanished(n) => format!("-{}", name(n)),
+                Seen::Removed(n) => format!("-{}", name(n)),
+                Seen::MovedAway(n) => format!("<{}", name(n)),
                 other => format!("{other:?}"),
             };
             lock(&self.0).push(format!("{which:?} {text}"));
@@ -380,7 +385,7 @@ mod tests {
         fs::rename(cur.join("a:2,"), new.join("b")).unwrap();
         fs::rename(new.join("b"), new.join("c")).unwrap();
         fs::remove_file(new.join("c")).unwrap();
-        wait_for(&notes, &["New +a", "New -a", "New +b", "New -b", "New +c", "New -c"]);
+        wait_for(&notes, &["New +a", "New <a", "New +b", "New <b", "New +c", "New -c"]);
     }
 
     #[test]

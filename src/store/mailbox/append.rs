@@ -1,0 +1,159 @@
+//! New messages from our own sessions: APPEND, and the second half of COPY and MOVE.
+//!
+//! The files are complete and synced before the folder's locks are taken. Then, with nobody else changing the folder: a
+//! rename for each into `cur/` (or `new/` if it has no flags, where other readers see it as new mail), one sync of the
+//! directory, one append to the uidlist, synced. If a step fails, every rename is taken back: all or none. After a crash
+//! in the middle, what has its name is mail and gets its UID at the next opening.
+
+use std::path::PathBuf;
+
+use super::super::draft::{Draft, place};
+use super::super::filename::{self, MessageName};
+use super::super::journal::{self, Known, Record as Note};
+use super::super::uidlist::{MAX_UID, Record};
+use super::super::watch::Which;
+use super::super::{Error, FILE_MODE, Result};
+use super::refresh::Effort;
+use super::scan::File;
+use super::table::{Entry, LETTER_BITS, Message, base_of};
+use super::{Disk, Mailbox};
+use crate::mail::Flags;
+use crate::{clock, fsio};
+
+/// A complete, synced file that shall become a message here.
+pub(super) struct Incoming {
+    /// Where it is now: a `tmp/`, or the folder that it is moved from.
+    pub(super) path: PathBuf,
+    /// The base it will have.
+    pub(super) base: String,
+    pub(super) flags: Flags,
+    pub(super) keywords: u128,
+}
+
+impl Mailbox {
+    /// Add drafts, in order, all or none; returns their UIDs. A date is INTERNALDATE in seconds since 1970; without one it is now.
+    pub fn append(&self, drafts: Vec<(Draft, Flags, Vec<String>, Option<i64>)>) -> Result<Vec<u32>> {
+        if self.is_read_only() {
+            return Err(Error::ReadOnly(self.dir.clone()));
+        }
+        let _owner = self.assume()?;
+        let mut ready = Vec::with_capacity(drafts.len());
+        for (mut draft, flags, keywords, date) in drafts {
+            if let Some(date) = date {
+                draft.set_date(date)?;
+            }
+            draft.sync()?;
+            ready.push((draft, flags, keywords));
+        }
+        let (_owner, mut disk) = self.enter()?;
+        let mut incoming = Vec::with_capacity(ready.len());
+        for (draft, flags, keywords) in &ready {
+            incoming.push(Incoming {
+                path: draft.path().to_owned(),
+                base: filename::with_sizes(draft.base(), draft.disk_size(), draft.wire_size()),
+                flags: *flags,
+                keywords: self.number_keywords(&mut disk, keywords, true)?,
+            });
+        }
+        let uids = self.take_in_files(&mut disk, &incoming)?;
+        ready.into_iter().for_each(|(draft, ..)| draft.placed());
+        Ok(uids)
+    }
+
+    /// Give `incoming` names here, and UIDs, in order; all or none. On an error every file is back where it was.
+    pub(super) fn take_in_files(&self, disk: &mut Disk, incoming: &[Incoming]) -> Result<Vec<u32>> {
+        // Whatever lies there already came before.
+        self.refresh_locked(disk, Effort::Needed)?;
+        let files: Vec<File> = incoming.iter().map(target).collect();
+        let mut done = 0;
+        let result = self.rename_all(incoming, &files, &mut done).and_then(|()| self.enroll(disk, incoming, &files));
+        if result.is_err() {
+            self.take_back(&incoming[..done], &files);
+        }
+        self.own_change(disk);
+        result
+    }
+
+    fn rename_all(&self, incoming: &[Incoming], files: &[File], done: &mut usize) -> Result<()> {
+        for (one, file) in incoming.iter().zip(files) {
+            place(&one.path, &self.path(file.place, &file.name))?;
+            *done += 1;
+        }
+        for place in [Which::New, Which::Cur] {
+            if files.iter().any(|file| file.place == place) {
+                self.sync_directory(place)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_back(&self, incoming: &[Incoming], files: &[File]) {
+        for (one, file) in incoming.iter().zip(files) {
+            let path = self.path(file.place, &file.name);
+            if let Err(e) = fsio::rename_new(&path, &one.path) {
+                tracing::error!(path = %path.display(), error = %e, "a message stays although the command failed");
+            }
+        }
+        self.pending.rescan();
+    }
+
+    /// UIDs for files that are in place, on the disk when this returns, and into the table.
+    fn enroll(&self, disk: &mut Disk, incoming: &[Incoming], files: &[File]) -> Result<Vec<u32>> {
+        let lock = self.lock_files()?.ok_or_else(|| Error::Full(self.dir.clone()))?;
+        self.merge_others(disk, &lock)?;
+        let first = self.state().next_uid.max(disk.list.header().next_uid);
+        let count = u32::try_from(files.len()).unwrap_or(MAX_UID);
+        if first.checked_add(count).is_none_or(|end| end >= MAX_UID) {
+            return Err(Error::Limit("the folder has used up its UIDs"));
+        }
+        let records = (first..).zip(files).map(|(uid, file)| Record::new(uid, base_of(&file.name))).collect();
+        self.write_list(disk, Some(&lock), records, &[], false)?;
+        let modseq = journal::next_modseq(self.highest_modseq());
+        self.note_incoming(disk, &lock, first, modseq, incoming)?;
+        drop(lock);
+        let mut state = self.write_state();
+        for ((uid, one), file) in (first..).zip(incoming).zip(files) {
+            let mut entry = Entry::new(&file.name, file.place);
+            // RFC 3501 sections 6.3.11 and 6.4.7: whatever its flags, it is recent.
+            entry.recent = true;
+            state.table.insert(Message { uid, flags: one.flags, keywords: one.keywords, modseq }, entry);
+        }
+        state.next_uid = first + count;
+        self.tell(disk, state, modseq);
+        Ok((first..first + count).collect())
+    }
+
+    fn note_incoming(
+        &self,
+        disk: &mut Disk,
+        lock: &super::super::lock::Lock,
+        first: u32,
+        modseq: u64,
+        incoming: &[Incoming],
+    ) -> Result<()> {
+        let saved = clock::unix();
+        let note = |(uid, one): (u32, &Incoming)| Note::Message {
+            uid,
+            known: Known { base: one.base.as_bytes().into(), modseq, saved, flags: one.flags, keywords: one.keywords },
+        };
+        let notes: Vec<Note> = (first..).zip(incoming).map(note).collect();
+        if incoming.iter().any(|one| one.keywords & !LETTER_BITS != 0) {
+            // Only the journal knows these keywords.
+            return disk.journal.append(lock, &notes, true, FILE_MODE);
+        }
+        self.write_notes(disk, Some(lock), &notes);
+        Ok(())
+    }
+}
+
+/// Name and place that the file will have.
+fn target(one: &Incoming) -> File {
+    let letters = (one.keywords & LETTER_BITS) as u32;
+    let base = one.base.as_bytes();
+    match MessageName::parse(base) {
+        Some(name) if !one.flags.is_empty() || letters != 0 => {
+            File { name: name.with(one.flags, letters).into(), place: Which::Cur }
+        }
+        _ => File { name: base.into(), place: Which::New },
+    }
+}

@@ -1,0 +1,231 @@
+//! COPY and MOVE.
+//!
+//! A copy is a hard link where one file system and one owner allow it (a message file never changes), else a copy of the
+//! bytes. It gets a name in the target's `tmp/` first, without any lock on the source, and then comes in as an APPEND does: all or none.
+//!
+//! A move within one file system is a rename of each file, with both folders locked; target synced, then source, so that a power cut
+//! can leave a message in both but never in none; then UIDs. Else it is a copy, and then an expunge.
+//!
+//! Flags, keywords (by name) and dates are kept; UIDs are given in the order of the source. A message that is gone is passed over.
+
+use std::fs::{File as OsFile, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::MutexGuard;
+
+use nix::fcntl::OFlag;
+
+use super::super::filename::{self, MessageName};
+use super::super::{Error, FILE_MODE, Owner, Result};
+use super::append::Incoming;
+use super::refresh::Effort;
+use super::{Disk, MAX_LOOKS, Mailbox};
+use crate::fsio;
+use crate::mail::Flags;
+
+/// A link or copy in the target's `tmp/`; removed if it does not become a message.
+struct Parked {
+    path: PathBuf,
+    owner: Owner,
+    placed: bool,
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        if !self.placed
+            && let Err(e) = self.owner.assume().and_then(|_owner| fsio::unlink(&self.path))
+        {
+            tracing::warn!(path = %self.path.display(), error = %e, "a copy stays in tmp/ until it is 36 hours old");
+        }
+    }
+}
+
+/// What a copy takes along.
+struct Original {
+    flags: Flags,
+    keywords: u128,
+    base: String,
+}
+
+impl Mailbox {
+    /// Copy to another folder of the same or another account, flags, keywords and dates kept; returns (source, new) UIDs.
+    pub fn copy(&self, uids: &[u32], to: &Mailbox) -> Result<Vec<(u32, u32)>> {
+        if to.is_read_only() {
+            return Err(Error::ReadOnly(to.dir.clone()));
+        }
+        let (mut sources, mut parked, mut incoming) = (Vec::new(), Vec::new(), Vec::new());
+        for &uid in uids {
+            let Some((original, copy)) = self.park(uid, to)? else { continue };
+            incoming.push(Incoming {
+                path: copy.path.clone(),
+                base: original.base,
+                flags: original.flags,
+                keywords: original.keywords,
+            });
+            parked.push(copy);
+            sources.push(uid);
+        }
+        if sources.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = self.keywords();
+        let (_owner, mut disk) = to.enter()?;
+        for one in &mut incoming {
+            one.keywords = to.same_keywords(&mut disk, &names, one.keywords)?;
+        }
+        let new = to.take_in_files(&mut disk, &incoming)?;
+        parked.iter_mut().for_each(|copy| copy.placed = true);
+        Ok(sources.into_iter().zip(new).collect())
+    }
+
+    /// Link or copy the file of `uid` into the `tmp/` of `to`. `None` if the message is gone.
+    fn park(&self, uid: u32, to: &Mailbox) -> Result<Option<(Original, Parked)>> {
+        for look in 0..=MAX_LOOKS {
+            let Some((original, from)) = self.original(uid, to) else { return Ok(None) };
+            let path = to.dir.join("tmp").join(&original.base);
+            let linked = match self.owner == to.owner {
+                true => to.assume().and_then(|_owner| fsio::link(&from, &path).map_err(|e| Error::io(&path, e))),
+                false => Err(Error::io(&path, io::ErrorKind::CrossesDevices.into())),
+            };
+            let result = match linked {
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Err(source),
+                // Another disk, too many links, links forbidden: any reason will do, the bytes can still be copied.
+                Err(Error::Io { .. }) => self.copy_bytes(&from, to, &path),
+                Err(e) => return Err(e),
+                Ok(()) => Ok(()),
+            };
+            match result {
+                Ok(()) => return Ok(Some((original, Parked { path, owner: to.owner, placed: false }))),
+                Err(e) if e.kind() == io::ErrorKind::NotFound && look < MAX_LOOKS => {
+                    let (_owner, mut disk) = self.enter()?;
+                    self.refresh_locked(&mut disk, Effort::Scan)?;
+                }
+                Err(e) => return Err(Error::io(&path, e)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn original(&self, uid: u32, to: &Mailbox) -> Option<(Original, PathBuf)> {
+        let state = self.state();
+        let (message, entry) = state.table.get(uid)?;
+        let unique = to.process.unique();
+        let sizes = MessageName::parse(&entry.name).and_then(|name| Some((name.size()?, name.wire_size()?)));
+        let base = sizes.map_or_else(|| unique.clone(), |(size, wire)| filename::with_sizes(&unique, size, wire));
+        let original = Original { flags: message.flags, keywords: message.keywords, base };
+        Some((original, self.path(entry.place, &entry.name)))
+    }
+
+    /// Read as one owner, write as the other.
+    fn copy_bytes(&self, from: &std::path::Path, to: &Mailbox, path: &std::path::Path) -> io::Result<()> {
+        let source = {
+            let _owner = self.owner.assume()?;
+            let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+            OpenOptions::new().read(true).custom_flags(flags.bits()).open(from)?
+        };
+        let meta = source.metadata()?;
+        let _owner = to.owner.assume()?;
+        let file = fsio::create(path, FILE_MODE)?;
+        fsio::copy_range(&source, 0, &file, path, meta.len())
+            .and_then(|()| file.set_modified(meta.modified()?))
+            .and_then(|()| fsio::sync_all(&file, path))
+            .inspect_err(|_| {
+                // The first error is the one to report.
+                let _ = fsio::unlink(path);
+            })
+    }
+
+    /// Move, by rename where one file system allows it; returns (source, new) UIDs.
+    pub fn move_to(&self, uids: &[u32], to: &Mailbox) -> Result<Vec<(u32, u32)>> {
+        for folder in [self, to] {
+            if folder.is_read_only() {
+                return Err(Error::ReadOnly(folder.dir.clone()));
+            }
+        }
+        if std::ptr::eq(self, to) || self.owner != to.owner || !self.shares_disk_with(to)? {
+            let copied = self.copy(uids, to)?;
+            let sources: Vec<u32> = copied.iter().map(|pair| pair.0).collect();
+            self.remove(&sources)?;
+            return Ok(copied);
+        }
+        let _owner = self.assume()?;
+        let (mut here, mut there) = self.lock_both(to)?;
+        self.refresh_locked(&mut here, Effort::Needed)?;
+        let names = self.keywords();
+        let (mut sources, mut incoming) = (Vec::new(), Vec::new());
+        for &uid in uids {
+            // Looked at once more, so that the rename below, which must not fail half-way for that, finds its file.
+            let Some((original, path)) = self.present(&mut here, uid, to)? else { continue };
+            let keywords = to.same_keywords(&mut there, &names, original.keywords)?;
+            incoming.push(Incoming { path, base: original.base, flags: original.flags, keywords });
+            sources.push(uid);
+        }
+        if sources.is_empty() {
+            return Ok(Vec::new());
+        }
+        let new = to.take_in_files(&mut there, &incoming)?;
+        drop(there);
+        for sub in ["new", "cur"] {
+            let sub = self.dir.join(sub);
+            if incoming.iter().any(|one| one.path.starts_with(&sub)) {
+                self.process.syncs.now(&sub).map_err(|e| Error::io(&sub, e))?;
+            }
+        }
+        self.own_change(&mut here);
+        let mut gone = sources.clone();
+        gone.sort_unstable();
+        self.forget(&mut here, &gone);
+        Ok(sources.into_iter().zip(new).collect())
+    }
+
+    /// The original of `uid` and where its file is at this moment.
+    fn present(&self, disk: &mut Disk, uid: u32, to: &Mailbox) -> Result<Option<(Original, PathBuf)>> {
+        for _ in 0..=MAX_LOOKS {
+            let Some((original, path)) = self.original(uid, to) else { return Ok(None) };
+            match std::fs::symlink_metadata(&path) {
+                Ok(_) => return Ok(Some((original, path))),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => self.refresh_locked(disk, Effort::Scan)?,
+                Err(e) => return Err(Error::io(&path, e)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn shares_disk_with(&self, to: &Mailbox) -> Result<bool> {
+        let _owner = self.assume()?;
+        let device = |folder: &Mailbox| {
+            let dir = folder.dir.join("cur");
+            OsFile::open(&dir).and_then(|dir| dir.metadata()).map(|meta| meta.dev()).map_err(|e| match e.kind() {
+                io::ErrorKind::NotFound => Error::NotFound,
+                _ => Error::io(&dir, e),
+            })
+        };
+        Ok(device(self)? == device(to)?)
+    }
+
+    /// Both folders' locks, the one at the lower address first, so that two opposite moves do not wait for each other.
+    fn lock_both<'a>(&'a self, to: &'a Mailbox) -> Result<(MutexGuard<'a, Disk>, MutexGuard<'a, Disk>)> {
+        let (here, there) = if std::ptr::from_ref(self) < std::ptr::from_ref(to) {
+            let here = self.lock_disk();
+            (here, to.lock_disk())
+        } else {
+            let there = to.lock_disk();
+            (self.lock_disk(), there)
+        };
+        if self.is_closed() || to.is_closed() {
+            return Err(Error::NotFound);
+        }
+        Ok((here, there))
+    }
+
+    /// Bits here of the keywords that `bits` are by the source's `names`.
+    fn same_keywords(&self, disk: &mut Disk, names: &[String], bits: u128) -> Result<u128> {
+        if bits == 0 {
+            return Ok(0);
+        }
+        let wanted = names.iter().enumerate().filter(|(n, name)| bits & 1 << n != 0 && !name.is_empty());
+        let wanted: Vec<String> = wanted.map(|(_, name)| name.clone()).collect();
+        self.number_keywords(disk, &wanted, true)
+    }
+}

@@ -1,0 +1,219 @@
+//! Flags and keywords.
+//!
+//! A change is one rename of the message's file (keywords `a` to `z` and flags are letters of its name), wholly there or
+//! wholly not after a power cut; the directory is synced within a second by [`super::super::dirsync`]. Keywords past the 26th live
+//! in the journal, which is synced before the call returns.
+//!
+//! Another program may have renamed a file since we looked: the directories are looked at again and the change is made to what
+//! is there now, so neither change is lost. A message that is gone is passed over.
+
+use std::io;
+
+use super::super::filename::MessageName;
+use super::super::journal::{self, Record as Note};
+use super::super::keywords::{Keywords, LETTERS, MAX_KEYWORDS, MAX_NAME};
+use super::super::watch::Which;
+use super::super::{Error, FILE_MODE, Result};
+use super::commit::flag_notes;
+use super::refresh::Effort;
+use super::table::{LETTER_BITS, Message};
+use super::{Disk, MAX_LOOKS, Mailbox};
+use crate::fsio;
+use crate::mail::Flags;
+
+/// How STORE changes flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// `+FLAGS`.
+    Add,
+    /// `-FLAGS`.
+    Remove,
+    /// `FLAGS`.
+    Replace,
+}
+
+impl Change {
+    fn apply(self, old: (Flags, u128), with: (Flags, u128)) -> (Flags, u128) {
+        match self {
+            Change::Add => (old.0.with(with.0), old.1 | with.1),
+            Change::Remove => (old.0.without(with.0), old.1 & !with.1),
+            Change::Replace => with,
+        }
+    }
+}
+
+impl Mailbox {
+    /// Change flags of `uids` (sorted). Names in `keywords` get a place in the table if they have none. Messages that are gone
+    /// are passed over. With `unchanged_since`, messages with a higher modseq are left alone and returned.
+    pub fn store_flags(
+        &self,
+        uids: &[u32],
+        change: Change,
+        flags: Flags,
+        keywords: &[String],
+        unchanged_since: Option<u64>,
+    ) -> Result<Vec<u32>> {
+        let (_owner, mut disk) = self.enter_to_change()?;
+        let keywords = self.number_keywords(&mut disk, keywords, change != Change::Remove)?;
+        let modseq = journal::next_modseq(self.highest_modseq());
+        let (mut refused, mut changed) = (Vec::new(), Vec::new());
+        let mut failure = None;
+        for &uid in uids {
+            let Some(message) = self.message(uid) else { continue };
+            if unchanged_since.is_some_and(|limit| message.modseq > limit) {
+                refused.push(uid);
+                continue;
+            }
+            match self.change_one(&mut disk, uid, modseq, |old| change.apply(old, (flags, keywords))) {
+                Ok(Some(message)) => changed.push(message),
+                Ok(None) => {}
+                Err(e) => {
+                    failure = Some(e);
+                    break;
+                }
+            }
+        }
+        self.finish_flags(&mut disk, modseq, &changed)?;
+        failure.map_or(Ok(refused), Err)
+    }
+
+    /// Rename one message's file to its new flags. `None` if nothing changed or it is gone.
+    fn change_one(
+        &self,
+        disk: &mut Disk,
+        uid: u32,
+        modseq: u64,
+        change: impl Fn((Flags, u128)) -> (Flags, u128),
+    ) -> Result<Option<Message>> {
+        for _ in 0..=MAX_LOOKS {
+            let (old, name, place) = match self.state().table.get(uid) {
+                Some((message, entry)) => (message.clone(), entry.name.clone(), entry.place),
+                None => return Ok(None),
+            };
+            let (flags, keywords) = change((old.flags, old.keywords));
+            if (flags, keywords) == (old.flags, old.keywords) {
+                return Ok(None);
+            }
+            let letters = (keywords & LETTER_BITS) as u32;
+            let Some(new_name) = MessageName::parse(&name).map(|parsed| parsed.with(flags, letters)) else {
+                return Ok(None);
+            };
+            // Flags live in names in cur/: a message in new/ moves there.
+            if *new_name != *name || place != Which::Cur {
+                let from = self.path(place, &name);
+                match fsio::rename_new(&from, &self.path(Which::Cur, &new_name)) {
+                    Ok(()) => {}
+                    Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {
+                        self.refresh_locked(disk, Effort::Scan)?;
+                        continue;
+                    }
+                    Err(e) => return Err(Error::io(&from, e)),
+                }
+            }
+            let message = Message { uid, flags, keywords, modseq };
+            let mut state = self.write_state();
+            state.table.rename(uid, &new_name, Which::Cur);
+            if let Some(old) = state.table.message_mut(uid) {
+                *old = message.clone();
+            }
+            return Ok(Some(message));
+        }
+        Err(Error::Locked(self.dir.clone()))
+    }
+
+    fn finish_flags(&self, disk: &mut Disk, modseq: u64, changed: &[Message]) -> Result<()> {
+        if changed.is_empty() {
+            return Ok(());
+        }
+        for place in [Which::Cur, Which::New] {
+            self.process.syncs.soon(&self.subdirectory(place), self.owner);
+        }
+        self.own_change(disk);
+        let notes = flag_notes(modseq, changed.iter());
+        let lock = self.lock_files()?;
+        if let Some(lock) = &lock {
+            self.merge_others(disk, lock)?;
+        }
+        let only_journal = changed.iter().any(|message| message.keywords & !LETTER_BITS != 0);
+        match (&lock, only_journal) {
+            (Some(lock), true) => disk.journal.append(lock, &notes, true, FILE_MODE)?,
+            _ => self.write_notes(disk, lock.as_ref(), &notes),
+        }
+        self.tell(disk, self.write_state(), modseq);
+        Ok(())
+    }
+
+    /// Numbers of keywords, as bits. Names that have none get one if `add`, durably; else they are passed over.
+    pub(super) fn number_keywords(&self, disk: &mut Disk, names: &[String], add: bool) -> Result<u128> {
+        if names.is_empty() {
+            return Ok(0);
+        }
+        let find = |disk: &Disk, name: &str| {
+            let high = || disk.high_keywords.iter().find(|row| row.1.eq_ignore_ascii_case(name)).map(|row| *row.0);
+            disk.keywords.find(name).or_else(|| high().map(usize::from))
+        };
+        let bits = |disk: &Disk| names.iter().filter_map(|name| find(disk, name)).fold(0, |all, n| all | 1_u128 << n);
+        if disk.keywords.is_stale(&self.dir) {
+            self.read_keywords(disk);
+        }
+        if !add || names.iter().all(|name| find(disk, name).is_some()) {
+            return Ok(bits(disk));
+        }
+        let lock = self.lock_files()?.ok_or_else(|| Error::Full(self.dir.clone()))?;
+        self.merge_others(disk, &lock)?;
+        disk.keywords = Keywords::read(&self.dir)?;
+        let used = self.state().table.used_letters();
+        let (mut lettered, mut notes) = (false, Vec::new());
+        for name in names {
+            if find(disk, name).is_some() {
+                continue;
+            }
+            if name.len() > MAX_NAME {
+                return Err(Error::Limit("keyword is too long"));
+            }
+            if disk.keywords.add(name, used).is_some() {
+                lettered = true;
+                continue;
+            }
+            let free = (LETTERS..MAX_KEYWORDS)
+                .find_map(|n| u8::try_from(n).ok().filter(|n| !disk.high_keywords.contains_key(n)));
+            let number = free.ok_or(Error::Limit("the mailbox has 128 keywords already"))?;
+            disk.high_keywords.insert(number, name.clone());
+            notes.push(Note::Keyword { number, name: name.clone() });
+        }
+        if lettered {
+            disk.keywords.write(&self.dir, &lock, FILE_MODE)?;
+        }
+        disk.journal.append(&lock, &notes, true, FILE_MODE)?;
+        Ok(bits(disk))
+    }
+
+    /// Read `dovecot-keywords` again; what we have stays if it cannot be read.
+    pub(super) fn read_keywords(&self, disk: &mut Disk) {
+        match Keywords::read(&self.dir) {
+            Ok(keywords) => disk.keywords = keywords,
+            Err(e) => tracing::warn!(path = %self.dir.display(), error = %e, "cannot read dovecot-keywords"),
+        }
+    }
+}
+
+impl Disk {
+    /// Names by number, for sessions: empty where a number has neither name nor use.
+    pub(super) fn keyword_names(&self, used: u32) -> Vec<String> {
+        let mut names: Vec<String> = (0..LETTERS)
+            .map(|n| match self.keywords.name(n) {
+                Some(name) => name.to_owned(),
+                None if used & 1 << n != 0 => self.keywords.shown(n),
+                None => String::new(),
+            })
+            .collect();
+        for (number, name) in &self.high_keywords {
+            names.resize(names.len().max(usize::from(*number) + 1), String::new());
+            names[usize::from(*number)].clone_from(name);
+        }
+        while names.last().is_some_and(String::is_empty) {
+            names.pop();
+        }
+        names
+    }
+}

@@ -1,0 +1,279 @@
+//! Opening a folder: its uidlist, its journal, its keywords, and a first look at the directories.
+//!
+//! Owns the repair of `dovecot-uidlist`: a damaged one is set aside (`dovecot-uidlist.broken-<seconds>`) and written anew from what
+//! could be read and the journal's copy, with the same UIDVALIDITY and UIDs; a missing one comes from the journal, from
+//! Courier's `courierimapuiddb`, or is begun. Only if nothing at all knows the old UIDVALIDITY is there a new one.
+//!
+//! Fails with [`Error::NotFound`] if there is no such folder. A folder that we may not write is opened read-only; on a full disk
+//! it is opened with UIDs in memory.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Instant;
+
+use super::super::journal::{self, Folder, Journal, Known, Record as Note, State as Memory};
+use super::super::keywords::Keywords;
+use super::super::lock::{Guard, Lock};
+use super::super::process::Process;
+use super::super::uidlist::{self, Damage, Found, Header, Record, UidList};
+use super::super::watch::Which;
+use super::super::{Error, FILE_MODE, Owner, Result, filename, uidvalidity};
+use super::pending::Pending;
+use super::refresh::Effort;
+use super::scan::Stamp;
+use super::table::{Entry, Message, Table};
+use super::{Disk, Mailbox, State};
+use crate::clock;
+use crate::mail::Flags;
+
+impl Mailbox {
+    /// Open the folder in `dir`, of the account whose root Maildir is `root`.
+    pub(in super::super) fn load(process: Arc<Process>, root: &Path, dir: PathBuf, owner: Owner) -> Result<Mailbox> {
+        let _owner = owner.assume().map_err(|e| Error::io(&dir, e))?;
+        Stamp::take(&dir)?;
+        let (lock, read_only) = take_lock(&dir, process.coexist)?;
+        let (journal, mut memory) = Journal::open(&dir)?;
+        let (list, records, unwritten) = read_list(root, &dir, lock.as_ref(), &mut memory)?;
+        let keywords = Keywords::read(&dir)?;
+        drop(lock);
+        let header = list.header().clone();
+        let (table, unknown) = remembered(records, &memory);
+        let state = State {
+            next_uid: header.next_uid,
+            highest_modseq: memory.highest_modseq,
+            generation: 0,
+            keywords: Vec::new(),
+            table,
+        };
+        let disk = Disk {
+            list,
+            journal,
+            keywords,
+            high_keywords: std::mem::take(&mut memory.keywords),
+            known: None,
+            unclaimed: HashMap::new(),
+            vanished: HashSet::new(),
+            stale_list: unwritten.then(Instant::now),
+            stale_journal: false,
+            watch: None,
+        };
+        let mailbox = Mailbox {
+            process,
+            dir,
+            owner,
+            uid_validity: header.uid_validity,
+            read_only: AtomicBool::new(read_only),
+            closed: AtomicBool::new(false),
+            counted: AtomicBool::new(false),
+            in_pop3: AtomicBool::new(false),
+            pending: Arc::new(Pending::default()),
+            disk: Mutex::new(disk),
+            state: RwLock::new(state),
+        };
+        mailbox.first_look(&header, &memory, &unknown)?;
+        Ok(mailbox)
+    }
+
+    /// Compare with the directories, and tell the journal what it did not know.
+    fn first_look(&self, header: &Header, memory: &Memory, unknown: &[u32]) -> Result<()> {
+        let mut disk = self.lock_disk();
+        self.refresh_locked(&mut disk, Effort::Scan)?;
+        let mut notes = Vec::new();
+        let folder = Folder { uid_validity: self.uid_validity, next_uid: header.next_uid, guid: header.guid.clone() };
+        let is_same = |f: &Folder| f.uid_validity == folder.uid_validity && f.guid == folder.guid;
+        if !memory.folder.as_ref().is_some_and(is_same) {
+            notes.push(Note::Folder(folder));
+            // Whatever was noted before is void now: note all of the table.
+            disk.stale_journal = true;
+        }
+        let modseq = journal::next_modseq(self.state().highest_modseq);
+        {
+            let mut state = self.write_state();
+            state.keywords = disk.keyword_names(state.table.used_letters());
+            state.highest_modseq = state.highest_modseq.max(if unknown.is_empty() { 1 } else { modseq });
+            for uid in unknown {
+                if let Some(message) = state.table.message_mut(*uid).filter(|message| message.modseq == 0) {
+                    message.modseq = modseq;
+                }
+            }
+            let recent: Vec<u32> = {
+                let rows = state.table.messages().iter().zip(state.table.entries());
+                let is_recent = |(m, e): &(&Message, &Entry)| e.place == Which::New && m.uid >= memory.recent_below;
+                rows.filter(is_recent).map(|(message, _)| message.uid).collect()
+            };
+            for uid in recent {
+                if let Some(entry) = state.table.entry_mut(uid) {
+                    entry.recent = true;
+                }
+            }
+        }
+        if notes.is_empty() && !disk.stale_journal {
+            notes.extend(self.notes_of(unknown));
+        }
+        if (!notes.is_empty() || disk.stale_journal)
+            && let Some(lock) = self.lock_files()?
+        {
+            self.write_notes(&mut disk, Some(&lock), &notes);
+            self.merge_others(&mut disk, &lock)?;
+        }
+        self.clean_tmp();
+        Ok(())
+    }
+
+    fn notes_of(&self, uids: &[u32]) -> Vec<Note> {
+        let state = self.state();
+        let saved = clock::unix();
+        let rows = uids.iter().filter_map(|uid| state.table.get(*uid));
+        rows.map(|(message, entry)| {
+            let known = Known {
+                base: entry.base().into(),
+                modseq: message.modseq,
+                saved,
+                flags: message.flags,
+                keywords: message.keywords,
+            };
+            Note::Message { uid: message.uid, known }
+        })
+        .collect()
+    }
+
+    pub(super) fn set_read_only(&self) {
+        if !self.read_only.swap(true, Ordering::Relaxed) {
+            tracing::info!(path = %self.dir.display(), "folder is read-only");
+        }
+    }
+}
+
+/// The lock, and whether nothing can be written here. No lock on a full disk.
+fn take_lock(dir: &Path, coexist: bool) -> Result<(Option<Lock>, bool)> {
+    match Lock::take(dir, Guard::Folder, coexist) {
+        Ok(lock) => Ok((Some(lock), false)),
+        Err(Error::Full(_)) => Ok((None, false)),
+        Err(e) if e.forbids_writing() => Ok((None, true)),
+        Err(e) => Err(e),
+    }
+}
+
+/// The list, its records, and whether it exists in memory only (nothing can be written now).
+fn read_list(
+    root: &Path,
+    dir: &Path,
+    lock: Option<&Lock>,
+    memory: &mut Memory,
+) -> Result<(UidList, Vec<Record>, bool)> {
+    let (header, records) = match UidList::read(dir)? {
+        Found::Whole(list, records) => {
+            forget_other_validity(memory, list.header().uid_validity);
+            return Ok((list, records, false));
+        }
+        Found::Missing => rebuilt(None, memory),
+        Found::Damaged(damage) => {
+            tracing::error!(path = %dir.display(), line = damage.line, why = damage.why, "damaged dovecot-uidlist");
+            if lock.is_some() {
+                let aside = uidlist::set_aside(dir)?;
+                tracing::error!(path = %aside.display(), "set aside; rebuilding from the journal");
+            }
+            rebuilt(Some(damage), memory)
+        }
+    }
+    .map_or_else(|| begun(root, dir, lock), Ok)?;
+    forget_other_validity(memory, header.uid_validity);
+    let mut list = UidList::new(dir, header.clone());
+    let mut unwritten = true;
+    if let Some(lock) = lock {
+        match list.rewrite(lock, header, records.iter(), FILE_MODE) {
+            Ok(()) => unwritten = false,
+            Err(Error::Full(path)) => tracing::warn!(path = %path.display(), "disk full: UIDs are kept in memory"),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok((list, records, unwritten))
+}
+
+/// A journal that speaks of another UIDVALIDITY knows nothing of these messages.
+fn forget_other_validity(memory: &mut Memory, uid_validity: u32) {
+    if memory.folder.as_ref().is_some_and(|folder| folder.uid_validity != uid_validity) {
+        *memory = Memory { highest_modseq: memory.highest_modseq, ..Memory::default() };
+    }
+}
+
+/// What the journal and the readable part of a damaged list know. `None` if nobody knows the UIDVALIDITY.
+fn rebuilt(damage: Option<Damage>, memory: &Memory) -> Option<(Header, Vec<Record>)> {
+    let (from_list, readable) = damage.map_or((None, Vec::new()), |damage| (damage.header, damage.records));
+    let from_journal = memory.folder.as_ref().map(|folder| Header {
+        uid_validity: folder.uid_validity,
+        next_uid: folder.next_uid.max(1),
+        guid: folder.guid.clone(),
+        others: Vec::new(),
+    });
+    let mut records: BTreeMap<u32, Record> = BTreeMap::new();
+    let mut header = match (from_list, from_journal) {
+        // The list is the authority; an old journal of another folder is not asked.
+        (Some(list), Some(journal)) if list.uid_validity != journal.uid_validity => list,
+        (None, None) => return None,
+        (list, journal) => {
+            records.extend(memory.messages.iter().map(|(uid, known)| (*uid, Record::new(*uid, &known.base))));
+            let highest = memory.expunged.iter().map(|(_, uid)| uid + 1).max().unwrap_or(1);
+            let next = journal.as_ref().map_or(1, |journal| journal.next_uid).max(highest);
+            let mut header = list.or(journal)?;
+            header.next_uid = header.next_uid.max(next);
+            header
+        }
+    };
+    for record in readable {
+        // The same file under two UIDs: the list's record is the one that clients were told.
+        records.retain(|_, other| other.base != record.base);
+        records.insert(record.uid, record);
+    }
+    if let Some((last, _)) = records.last_key_value() {
+        header.next_uid = header.next_uid.max(last + 1);
+    }
+    Some((header, records.into_values().collect()))
+}
+
+/// A folder that has never had UIDs from us or Dovecot.
+fn begun(root: &Path, dir: &Path, lock: Option<&Lock>) -> Result<(Header, Vec<Record>)> {
+    let uid_validity = match lock {
+        Some(_) => match uidvalidity::next(root) {
+            Ok(next) => next,
+            Err(Error::Full(_)) => unwritten_validity(dir)?,
+            Err(e) => return Err(e),
+        },
+        None => unwritten_validity(dir)?,
+    };
+    Ok((Header::new(uid_validity), Vec::new()))
+}
+
+/// A UIDVALIDITY that will be the same next time although it is written nowhere: from the directory's inode number.
+fn unwritten_validity(dir: &Path) -> Result<u32> {
+    let meta = std::fs::metadata(dir.join("cur")).map_err(|e| Error::io(dir, e))?;
+    Ok(u32::try_from(meta.ino() & 0x7fff_ffff).unwrap_or(1).max(1))
+}
+
+/// The table as list and journal know it, before the directories were looked at; and the UIDs that the journal does not know.
+fn remembered(records: Vec<Record>, memory: &Memory) -> (Table, Vec<u32>) {
+    let expunged: HashSet<u32> = memory.expunged.iter().map(|(_, uid)| *uid).collect();
+    let mut table = Table::default();
+    let mut unknown = Vec::new();
+    // The line of an expunged message stays in the list until that is rewritten.
+    for record in records.into_iter().filter(|record| !expunged.contains(&record.uid)) {
+        let same = |known: &&Known| filename::key(&known.base) == filename::key(&record.base);
+        let known = memory.messages.get(&record.uid).filter(same);
+        let message = match known {
+            Some(known) => {
+                Message { uid: record.uid, flags: known.flags, keywords: known.keywords, modseq: known.modseq }
+            }
+            None => {
+                unknown.push(record.uid);
+                Message { uid: record.uid, flags: Flags::NONE, keywords: 0, modseq: 0 }
+            }
+        };
+        let mut entry = Entry::new(&record.base, Which::Cur);
+        entry.fields = record.fields;
+        table.insert(message, entry);
+    }
+    (table, unknown)
+}

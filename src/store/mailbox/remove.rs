@@ -1,0 +1,104 @@
+//! EXPUNGE, and POP3's QUIT: messages go away.
+//!
+//! Files are unlinked one by one, the directories synced once, the journal told, and only then do sessions see it. A message that another
+//! program renamed meanwhile is looked for again; one that it removed is expunged all the same. On an error in the middle, what was removed
+//! is finished and shown, and the error returned.
+
+use std::io;
+
+use super::super::journal::{self, Record as Note};
+use super::super::watch::Which;
+use super::super::{Error, Result};
+use super::refresh::Effort;
+use super::{Disk, MAX_LOOKS, Mailbox};
+use crate::fsio;
+use crate::mail::Flags;
+
+impl Mailbox {
+    /// Remove those of `uids` (all messages if `None`) that have \Deleted; returns which.
+    pub fn expunge(&self, uids: Option<&[u32]>) -> Result<Vec<u32>> {
+        let (_owner, mut disk) = self.enter_to_change()?;
+        // A flag that another program has just taken back must save the message.
+        self.refresh_locked(&mut disk, Effort::Needed)?;
+        let doomed: Vec<u32> = self.read(|messages| {
+            let deleted = messages.iter().filter(|message| message.flags.has(Flags::DELETED));
+            let deleted = deleted.map(|message| message.uid);
+            deleted.filter(|uid| uids.is_none_or(|uids| uids.contains(uid))).collect()
+        });
+        self.remove_locked(&mut disk, &doomed, Flags::DELETED)
+    }
+
+    /// Remove `uids` whatever their flags (POP3 QUIT); returns which.
+    pub fn remove(&self, uids: &[u32]) -> Result<Vec<u32>> {
+        let (_owner, mut disk) = self.enter_to_change()?;
+        self.remove_locked(&mut disk, uids, Flags::NONE)
+    }
+
+    pub(super) fn remove_locked(&self, disk: &mut Disk, uids: &[u32], only: Flags) -> Result<Vec<u32>> {
+        let mut removed = Vec::new();
+        let mut touched = [false; 2];
+        let mut failure = None;
+        for &uid in uids {
+            match self.unlink_one(disk, uid, only) {
+                Ok(Some(place)) => {
+                    touched[usize::from(place == Which::Cur)] = true;
+                    removed.push(uid);
+                }
+                Ok(None) => {}
+                Err(e) => {
+                    failure = Some(e);
+                    break;
+                }
+            }
+        }
+        for (place, touched) in [Which::New, Which::Cur].into_iter().zip(touched) {
+            if touched && let Err(e) = self.sync_directory(place) {
+                // Not for good on the disk: nobody is told, and a scan will find what there is.
+                self.pending.rescan();
+                return Err(e);
+            }
+        }
+        self.own_change(disk);
+        removed.sort_unstable();
+        self.forget(disk, &removed);
+        failure.map_or(Ok(removed), Err)
+    }
+
+    /// Unlink the file of `uid`; where it was. `None` if it is gone or has lost the flags in `only`.
+    fn unlink_one(&self, disk: &mut Disk, uid: u32, only: Flags) -> Result<Option<Which>> {
+        for _ in 0..=MAX_LOOKS {
+            let (path, place) = match self.state().table.get(uid) {
+                Some((message, entry)) if message.flags.has(only) => (self.path(entry.place, &entry.name), entry.place),
+                _ => return Ok(None),
+            };
+            match fsio::unlink(&path) {
+                Ok(()) => return Ok(Some(place)),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => self.refresh_locked(disk, Effort::Scan)?,
+                Err(e) => return Err(Error::io(&path, e)),
+            }
+        }
+        Err(Error::Locked(self.dir.clone()))
+    }
+
+    /// The files of `uids` (sorted) are gone for good: the journal and the sessions learn it.
+    pub(super) fn forget(&self, disk: &mut Disk, uids: &[u32]) {
+        if uids.is_empty() {
+            return;
+        }
+        let modseq = journal::next_modseq(self.highest_modseq());
+        let noted = self.lock_files().and_then(|lock| {
+            if let Some(lock) = &lock {
+                self.merge_others(disk, lock)?;
+            }
+            self.write_notes(disk, lock.as_ref(), &[Note::Expunged { modseq, uids: uids.to_vec() }]);
+            Ok(())
+        });
+        if let Err(e) = noted {
+            // The next opening finds the files missing and notes it then.
+            tracing::warn!(path = %self.dir.display(), error = %e, "expunge not noted in the journal");
+        }
+        let mut state = self.write_state();
+        state.table.remove(uids);
+        self.tell(disk, state, modseq);
+    }
+}

@@ -1,0 +1,287 @@
+//! The folder as sessions use it, on real directories, with other programs played by `std::fs`.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::{Draft, Home, Layout, Mailbox, Name, Owner, Role, Settings, Store, Stores};
+use super::*;
+use crate::mail::Flags;
+use crate::notice::Notice;
+
+/// Longest wait for something that happens at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) struct Fixture {
+    pub(super) root: tempfile::TempDir,
+    pub(super) stores: Stores,
+    pub(super) store: Arc<Store>,
+}
+
+impl Fixture {
+    pub(super) fn new() -> Fixture {
+        Fixture::in_directory(tempfile::tempdir().unwrap())
+    }
+
+    pub(super) fn in_directory(root: tempfile::TempDir) -> Fixture {
+        let settings = Settings {
+            hostname: "mail.test".into(),
+            coexist: false,
+            default_folders: vec![(Name::parse("Trash").unwrap(), Role::Trash)],
+        };
+        let stores = Stores::new(settings).unwrap();
+        let home =
+            Home { maildir: root.path().join("Maildir"), layout: Layout::Maildirpp, owner: Owner::Daemon };
+        let store = stores.open(&home).unwrap();
+        Fixture { root, stores, store }
+    }
+
+    /// As after a restart of the process.
+    pub(super) fn restart(self) -> Fixture {
+        let Fixture { root, stores, store } = self;
+        drop((stores, store));
+        Fixture::in_directory(root)
+    }
+
+    pub(super) fn maildir(&self) -> PathBuf {
+        self.root.path().join("Maildir")
+    }
+
+    pub(super) fn inbox(&self) -> Arc<Mailbox> {
+        self.store.mailbox(&Name::inbox()).unwrap()
+    }
+
+    pub(super) fn trash(&self) -> Arc<Mailbox> {
+        self.store.mailbox(&Name::parse("Trash").unwrap()).unwrap()
+    }
+
+    pub(super) fn draft(&self, text: &str) -> Draft {
+        let mut draft = self.store.draft().unwrap();
+        draft.write(text.as_bytes()).unwrap();
+        draft
+    }
+
+    pub(super) fn append(&self, mailbox: &Mailbox, text: &str, flags: Flags) -> u32 {
+        mailbox.append(vec![(self.draft(text), flags, Vec::new(), None)]).unwrap()[0]
+    }
+
+    pub(super) fn deliver(&self, text: &str) {
+        self.store.deliver(self.draft(text), &Name::inbox()).unwrap();
+    }
+
+    /// What another program does: write to tmp/, rename.
+    pub(super) fn drop_in(&self, sub: &str, name: &str, text: &str) {
+        let tmp = self.maildir().join("tmp").join(name);
+        fs::write(&tmp, text).unwrap();
+        fs::rename(tmp, self.maildir().join(sub).join(name)).unwrap();
+    }
+
+    pub(super) fn names(&self, sub: &str) -> Vec<String> {
+        names(&self.maildir().join(sub))
+    }
+}
+
+pub(super) fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+pub(super) fn uids(mailbox: &Mailbox) -> Vec<u32> {
+    mailbox.read(|messages| messages.iter().map(|m| m.uid).collect())
+}
+
+pub(super) fn text(mailbox: &Mailbox, uid: u32) -> String {
+    let mut text = String::new();
+    mailbox.open(uid).unwrap().read_to_string(&mut text).unwrap();
+    text
+}
+
+fn flags(mailbox: &Mailbox, uid: u32) -> String {
+    mailbox.message(uid).unwrap().flags.letters().map(char::from).collect()
+}
+
+/// Refresh until `check` holds; what a session in IDLE would do when woken.
+pub(super) fn eventually(mailbox: &Mailbox, notice: &Notice, check: impl Fn(&Mailbox) -> bool) {
+    let start = Instant::now();
+    while !check(mailbox) {
+        assert!(start.elapsed() < PATIENCE, "never happened; {:?}", uids(mailbox));
+        if notice.take() {
+            mailbox.refresh().unwrap();
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+#[test]
+fn delivered_mail_gets_uids_in_order_and_keeps_them() {
+    let at = Fixture::new();
+    for n in 1..=3 {
+        at.deliver(&format!("Subject: {n}\r\n\r\n"));
+    }
+    let inbox = at.inbox();
+    assert_eq!(uids(&inbox), [1, 2, 3]);
+    assert_eq!(text(&inbox, 2), "Subject: 2\n\n");
+    assert_eq!((inbox.wire_size(2).unwrap(), inbox.uid_next()), (14, 4));
+    assert_eq!(inbox.claim_recent(true), [1, 2, 3]);
+    assert_eq!(at.names("new").len(), 3);
+    assert_eq!(inbox.claim_recent(false), [1, 2, 3]);
+    assert_eq!(inbox.claim_recent(false), []);
+    assert!(at.names("new").is_empty() && at.names("cur").iter().all(|name| name.ends_with(":2,")));
+    let validity = inbox.uid_validity();
+    drop(inbox);
+    let at = at.restart();
+    at.deliver("Subject: 4\r\n\r\n");
+    let inbox = at.inbox();
+    assert_eq!((uids(&inbox), inbox.uid_validity()), (vec![1, 2, 3, 4], validity));
+    assert_eq!(inbox.claim_recent(false), [4]);
+}
+
+#[test]
+fn an_open_folder_is_shared_and_told() {
+    let at = Fixture::new();
+    let (one, two) = (at.inbox(), at.inbox());
+    assert!(Arc::ptr_eq(&one, &two));
+    let notice = Notice::new();
+    one.listen(notice.raiser());
+    let before = one.generation();
+    at.deliver("x\r\n");
+    assert!(notice.take());
+    two.refresh().unwrap();
+    assert_eq!(uids(&one), [1]);
+    assert!(one.generation() > before);
+}
+
+#[test]
+fn flags_go_into_names_and_other_letters_stay() {
+    let at = Fixture::new();
+    at.drop_in("cur", "1.a:2,PSx", "a\n");
+    at.drop_in("new", "2.b", "b\n");
+    let inbox = at.inbox();
+    assert_eq!(inbox.keywords().last().unwrap(), "unknown-23");
+    inbox.store_flags(&[1, 2, 9], Change::Add, Flags::FLAGGED, &["Todo".into()], None).unwrap();
+    assert_eq!(at.names("cur"), ["1.a:2,FPSax", "2.b:2,Fa"]);
+    assert_eq!(inbox.keywords()[0], "Todo");
+    inbox.store_flags(&[1], Change::Replace, Flags::DRAFT, &[], None).unwrap();
+    assert_eq!(at.names("cur")[0], "1.a:2,DP");
+    inbox.store_flags(&[2], Change::Remove, Flags::FLAGGED, &["todo".into(), "none".into()], None).unwrap();
+    assert_eq!(at.names("cur")[1], "2.b:2,");
+    assert_eq!(inbox.keywords().iter().filter(|name| *name == "none").count(), 0);
+    drop(inbox);
+    let at = at.restart();
+    let inbox = at.inbox();
+    assert_eq!((flags(&inbox, 1), flags(&inbox, 2)), ("D".into(), String::new()));
+}
+
+#[test]
+fn mod_sequences_grow_and_guard() {
+    let at = Fixture::new();
+    let inbox = at.inbox();
+    let first = at.append(&inbox, "a\r\n", Flags::NONE);
+    let before = inbox.message(first).unwrap().modseq;
+    assert_eq!(inbox.highest_modseq(), before);
+    inbox.store_flags(&[first], Change::Add, Flags::SEEN, &[], None).unwrap();
+    let after = inbox.message(first).unwrap().modseq;
+    assert!(after > before);
+    assert_eq!(inbox.store_flags(&[first], Change::Add, Flags::DELETED, &[], Some(before)).unwrap(), [first]);
+    assert_eq!(flags(&inbox, first), "S");
+    assert_eq!(inbox.store_flags(&[first], Change::Add, Flags::SEEN, &[], Some(after)).unwrap(), []);
+    assert_eq!(inbox.message(first).unwrap().modseq, after, "nothing changed");
+    drop(inbox);
+    let at = at.restart();
+    let inbox = at.inbox();
+    assert_eq!((inbox.message(first).unwrap().modseq, inbox.highest_modseq()), (after, after));
+}
+
+#[test]
+fn keywords_past_the_26th_live_in_the_journal() {
+    let at = Fixture::new();
+    let inbox = at.inbox();
+    let uid = at.append(&inbox, "a\r\n", Flags::NONE);
+    let names: Vec<String> = (0..30).map(|n| format!("key{n}")).collect();
+    inbox.store_flags(&[uid], Change::Add, Flags::NONE, &names, None).unwrap();
+    drop(inbox);
+    let at = at.restart();
+    let inbox = at.inbox();
+    assert_eq!(inbox.keywords(), names);
+    assert_eq!(inbox.message(uid).unwrap().keywords, (1 << 30) - 1);
+    let more: Vec<String> = (30..129).map(|n| format!("key{n}")).collect();
+    assert!(matches!(inbox.store_flags(&[uid], Change::Add, Flags::NONE, &more, None), Err(Error::Limit(_))));
+    inbox.store_flags(&[uid], Change::Remove, Flags::NONE, &names[1..], None).unwrap();
+    drop(inbox);
+    let at = at.restart();
+    let inbox = at.inbox();
+    assert_eq!(inbox.message(uid).unwrap().keywords, 1);
+}
+
+#[test]
+fn expunge_takes_only_what_is_deleted() {
+    let at = Fixture::new();
+    let inbox = at.inbox();
+    for n in 0..4 {
+        at.append(&inbox, &format!("{n}\r\n"), Flags::NONE);
+    }
+    inbox.store_flags(&[1, 2, 4], Change::Add, Flags::DELETED, &[], None).unwrap();
+    assert_eq!(inbox.expunge(Some(&[2, 3])).unwrap(), [2]);
+    assert_eq!(inbox.expunge(None).unwrap(), [1, 4]);
+    assert_eq!(uids(&inbox), [3]);
+    assert!(matches!(inbox.open(2), Err(Error::Gone)));
+    assert_eq!(inbox.remove(&[3, 7]).unwrap(), [3]);
+    assert_eq!((at.names("cur").len(), at.names("new").len()), (0, 0));
+    drop(inbox);
+    let at = at.restart();
+    let inbox = at.inbox();
+    assert_eq!((uids(&inbox), inbox.uid_next()), (vec![], 5));
+}
+
+#[test]
+fn append_keeps_flags_keywords_and_date() {
+    let at = Fixture::new();
+    let inbox = at.inbox();
+    let drafts = vec![
+        (at.draft("a\r\n"), Flags::SEEN, vec!["$Forwarded".into()], Some(1_000_000_000)),
+        (at.draft("b\r\n"), Flags::NONE, vec![], None),
+    ];
+    assert_eq!(inbox.append(drafts).unwrap(), [1, 2]);
+    assert_eq!(inbox.internal_date(1).unwrap(), 1_000_000_000);
+    assert_eq!((at.names("cur").len(), at.names("new").len(), at.names("tmp").len()), (1, 1, 0));
+    assert_eq!(inbox.claim_recent(false), [1, 2]);
+    drop(inbox);
+    let at = at.restart();
+    let inbox = at.inbox();
+    assert_eq!((flags(&inbox, 1), inbox.keywords()), ("S".into(), vec!["$Forwarded".to_string()]));
+    assert_eq!(inbox.internal_date(1).unwrap(), 1_000_000_000);
+}
+
+#[test]
+fn copy_and_move_keep_everything_but_uids() {
+    let at = Fixture::new();
+    let (inbox, trash) = (at.inbox(), at.trash());
+    at.append(&trash, "before\r\n", Flags::NONE);
+    trash.store_flags(&[1], Change::Add, Flags::NONE, &["Other".into()], None).unwrap();
+    inbox
+        .append(vec![
+            (at.draft("one\r\n"), Flags::FLAGGED, vec!["Work".into()], Some(86_400)),
+            (at.draft("two\r\n"), Flags::NONE, vec![], Some(172_800)),
+        ])
+        .unwrap();
+    assert_eq!(inbox.copy(&[1, 2, 3], &trash).unwrap(), [(1, 2), (2, 3)]);
+    assert_eq!((uids(&inbox), uids(&trash)), (vec![1, 2], vec![1, 2, 3]));
+    assert_eq!((text(&trash, 2), flags(&trash, 2)), ("one\n".into(), "F".into()));
+    assert_eq!(trash.message(2).unwrap().keywords, 0b10);
+    assert_eq!(trash.internal_date(3).unwrap(), 172_800);
+    assert_eq!(inbox.move_to(&[2, 1], &trash).unwrap(), [(2, 4), (1, 5)]);
+    assert_eq!((uids(&inbox), uids(&trash)), (vec![], vec![1, 2, 3, 4, 5]));
+    assert_eq!((text(&trash, 4), trash.message(5).unwrap().keywords), ("two\n".into(), 0b10));
+    assert_eq!(trash.copy(&[5], &trash).unwrap(), [(5, 6)]);
+    assert_eq!(trash.move_to(&[6], &trash).unwrap(), [(6, 7)]);
+    assert_eq!(text(&trash, 7), "one\n");
+    assert!(at.names("tmp").is_empty() && names(&at.maildir().join(".Trash/tmp")).is_empty());
+    drop((inbox, trash));
+    let at = at.restart();
+    assert_eq!(uids(&at.trash()), [1, 2, 3, 4, 5, 7]);
+    assert!(uids(&at.inbox()).is_empty());
+}
