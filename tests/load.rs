@@ -1,0 +1,14 @@
+//! What strangers and other programs do to the real binary, and what it does to those who only want their mail: nothing.
+//!
+//! Each test starts its own `mailcote demo`.
+
+#[path = "load/arrivals.rs"]
+mod arrivals;
+#[path = "load/client.rs"]
+mod client;
+#[path = "support/demo.rs"]
+mod demo;
+#[path = "load/garbage.rs"]
+mod garbage;
+#[path = "load/names.rs"]
+mod names;
