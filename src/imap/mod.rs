@@ -1,3 +1,56 @@
-//! IMAP4rev1 (RFC 3501) with the extensions that `cmd::capability` names.
+//! IMAP4rev1 (RFC 3501) and the extensions that [`cmd::capability`] names.
+//!
+//! From the wire inwards:
+//!
+//! - [`frame`] cuts the stream into commands, with limits; [`parse`] is the grammar of their arguments.
+//! - [`session`] runs them one after the other: [`cmd::TABLE`] says which command is allowed when and what may be
+//!   announced behind it; [`cmd`] has one file a command; [`job`] is a command that takes more than one step.
+//! - [`context`] is what a command may see and change; [`view`] is what the client was told of the open mailbox.
+//! - [`source`] reads a message's file by blocks, [`section`] finds pieces of it; [`bodystructure`] and [`mod@envelope`]
+//!   write what [`crate::mail`] found in it.
+//! - [`reply`] and [`response`] write the answers.
+//!
+//! Nothing here knows a socket or a timer, and nothing here decides how mail lies on disk. To add an extension: a file in
+//! `cmd/`, its rows in the table, its grammar in `parse/`, its name in `cmd/capability.rs`.
 
+pub mod bodystructure;
+pub mod cmd;
+pub mod context;
+pub mod envelope;
+pub mod frame;
+pub mod job;
+pub mod listing;
 pub mod parse;
+pub mod pattern;
+pub mod reply;
+pub mod response;
+pub mod section;
+pub mod session;
+pub mod source;
+pub mod view;
+
+use std::sync::Arc;
+
+pub use session::Imap;
+
+use crate::account::Accounts;
+use crate::store::Stores;
+
+/// What IMAP is told by the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Largest message that APPEND takes, in bytes.
+    pub max_message_size: u64,
+    /// Is there a certificate, so that STARTTLS can be offered to clients in clear?
+    pub starttls: bool,
+}
+
+/// What all IMAP sessions share.
+pub struct Shared {
+    /// See there.
+    pub settings: Settings,
+    /// Who exists.
+    pub accounts: Arc<Accounts>,
+    /// Their mail.
+    pub stores: Stores,
+}

@@ -101,17 +101,22 @@ impl Reader<'_> {
     fn bare(&mut self) -> Mailbox {
         let mut found = Mailbox::default();
         self.lexer.take_comment();
+        let is_quoted = self.lexer.peek() == Some(b'"');
         let local = self.local_part();
         let has_host = self.lexer.eat(b'@') && {
             found.host = self.domain();
             found.host.is_some()
         };
         found.name = self.lexer.take_comment().filter(|comment| !comment.is_empty());
-        if !has_host && found.name.is_none() {
-            // One word is a mailbox that lacks its domain; several are a name that lacks its address.
+        if let (false, None, Some(first)) = (has_host, &found.name, &local) {
+            // One word is a mailbox that lacks its domain; several, or a quoted one, are a name that lacks its address.
             let more = self.phrase();
             if !more.is_empty() {
-                found.name = Some([&local.unwrap_or_default(), &b" "[..], &more].concat());
+                found.name = Some([&first[..], b" ", &more].concat());
+                return found;
+            }
+            if is_quoted {
+                found.name = local;
                 return found;
             }
         }
@@ -160,7 +165,7 @@ impl Reader<'_> {
         self.lexer.eat(b':').then_some(route)
     }
 
-    /// A quoted string, or atoms with dots in any place (real mail has `a..b@` and `a.@`).
+    /// A quoted string, or atoms with dots in any place (real mail has `a..b@` and `.a@`), but not dots alone.
     fn local_part(&mut self) -> Option<Vec<u8>> {
         if self.lexer.peek() == Some(b'"') {
             return self.lexer.quoted_string();
@@ -172,7 +177,7 @@ impl Reader<'_> {
             self.lexer.cfws();
             let goes_on = self.lexer.peek() == Some(b'.');
             if run.is_empty() || !goes_on {
-                return (!local.is_empty()).then_some(local);
+                return local.iter().any(|b| *b != b'.').then_some(local);
             }
         }
     }
@@ -218,7 +223,7 @@ impl Reader<'_> {
                     Some(word) => word,
                     None => return phrase,
                 },
-                Some(byte) if is_atext(byte) || byte == b'.' => {
+                Some(byte) if is_atext(byte) || byte == b'.' && !phrase.is_empty() => {
                     let word = self.lexer.run(|b| is_atext(b) || b == b'.').to_vec();
                     self.lexer.cfws();
                     word
@@ -268,6 +273,7 @@ mod tests {
             ("a@b,", "-|-|a|b"),
             ("<@r1,@r2:a@b>", "-|@r1,@r2|a|b"),
             ("X <@r1:a@b>", "X|@r1|a|b"),
+            ("\"a b\"", "a b|-|MISSING_MAILBOX|MISSING_DOMAIN"),
             ("a b c", "a b c|-|MISSING_MAILBOX|MISSING_DOMAIN"),
             ("a b <c", "a b|-|c|SYNTAX_ERROR"),
             ("a b <c@d", "a b|-|c|SYNTAX_ERROR"),
@@ -290,6 +296,8 @@ mod tests {
             ("A <a@b>, \"unclosed <c@d>", "A|-|a|b;-|-|MISSING_MAILBOX|MISSING_DOMAIN"),
             ("(unclosed a@b", ""),
             ("", ""),
+            (".", "-|-|MISSING_MAILBOX|MISSING_DOMAIN"),
+            (".a@b", "-|-|.a|b"),
             ("a@b@c", "-|-|a|b"),
             ("<a@b@c>", "-|-|a|SYNTAX_ERROR"),
             ("<<a@b>>", "-|-|MISSING_MAILBOX|SYNTAX_ERROR"),

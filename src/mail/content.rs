@@ -189,8 +189,9 @@ fn params(lexer: &mut Lexer<'_>) -> Vec<Param> {
                 Some(value) => value,
                 None => break,
             },
-            // RFC 2047 words are not allowed here, but they are what is found.
-            _ => lexer.run(|b| is_token(b) || matches!(b, b'=' | b'?')).to_vec(),
+            // An RFC 2047 word is not allowed here, but it is what is found.
+            Some(b'=') => lexer.run(|b| is_token(b) || matches!(b, b'=' | b'?')).to_vec(),
+            _ => lexer.run(is_token).to_vec(),
         };
         lexer.cfws();
         match Piece::parse(name, value) {
@@ -313,6 +314,7 @@ mod tests {
             ("junk after a value", "text/plain; x=a b; y=z", "text/plain x=a y=z"),
             ("string without end", "image/png; name=\"a; x=y", "image/png"),
             ("encoded word", "text/plain; name==?utf-8?q?x?=", "text/plain name==?utf-8?q?x?="),
+            ("not a token", "text/plain; x=a=b?c; y=z", "text/plain x=a y=z"),
             ("8-bit", "text/plain; x=é", "text/plain x=é"),
             ("pieces", "text/plain; a*0=x; a*1=y", "text/plain a=xy"),
             ("pieces in disorder", "text/plain; a*1=y; b=c; a*0=x", "text/plain b=c a=xy"),

@@ -72,11 +72,11 @@ fn begin(session: &mut Smtp, argument: &str) -> Result<Then, Reply> {
     };
     let (login, step) =
         Login::sasl(&session.shared.accounts, &session.peer, session.tls.as_ref(), mechanism, initial.as_deref());
-    Ok(follow(session, Exchange { login, lines: Lines::new(), pausing: false }, step))
+    Ok(follow(session, Box::new(Exchange { login, lines: Lines::new(), pausing: false }), step))
 }
 
 /// Do what the login wants next.
-fn follow(session: &mut Smtp, mut exchange: Exchange, step: Step) -> Then {
+fn follow(session: &mut Smtp, mut exchange: Box<Exchange>, step: Step) -> Then {
     exchange.pausing = matches!(step, Step::Pause(_));
     match step {
         Step::Challenge(challenge) => {
@@ -112,7 +112,7 @@ fn refused(why: Refusal) -> Reply {
 }
 
 /// The exchange, taken out of the session's state.
-fn exchange(session: &mut Smtp) -> Option<Exchange> {
+fn exchange(session: &mut Smtp) -> Option<Box<Exchange>> {
     match std::mem::replace(&mut session.state, State::Command) {
         State::Auth(exchange) => Some(exchange),
         other => {

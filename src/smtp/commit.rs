@@ -136,3 +136,122 @@ fn refusal(transaction: &Transaction, place: &Place, error: &store::Error) -> Re
     tracing::error!(id = transaction.id, user = place.user.login, folder = %place.folder, %error, "message not delivered");
     reply::for_store(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::*;
+
+    const MESSAGE: &str = "Subject: hello\r\n\r\n..dot\r\nend\r\n.\r\n";
+
+    /// The stored file without our Received field.
+    fn without_received(file: &str) -> String {
+        let (head, rest) = file.split_once("Received: ").unwrap();
+        let (_, rest) = rest.split_once(" +0000\n").unwrap();
+        format!("{head}{rest}")
+    }
+
+    #[test]
+    fn one_recipient() {
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        client.begin(&["bob@demo.test"]);
+        let said = client.say(MESSAGE);
+        let files = world.files("bob", "new");
+        assert_eq!(files.len(), 1);
+        assert_eq!(
+            without_received(&files[0]),
+            "Return-Path: <alice@demo.test>\nDelivered-To: bob@demo.test\nSubject: hello\n\n.dot\nend\n"
+        );
+        let id = said.strip_prefix("250 2.0.0 delivered as ").unwrap().trim();
+        let received = format!(
+            "Received: from client.example ([192.0.2.1])\n\tby mail.demo.test with ESMTP id {id}\n\tfor <bob@demo.test>;\n\t"
+        );
+        assert!(files[0].contains(&received), "{}", files[0]);
+        assert!(world.files("bob", "tmp").is_empty());
+    }
+
+    #[test]
+    fn each_user_gets_one_copy_however_many_ways_lead_to_him() {
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        client.begin(&["bob@demo.test", "team@demo.test", "alice@demo.test", "alice+nowhere@demo.test"]);
+        assert!(client.say(MESSAGE).starts_with("250"));
+        let (alice, bob) = (world.files("alice", "new"), world.files("bob", "new"));
+        assert_eq!((alice.len(), bob.len()), (1, 1));
+        assert!(alice[0].contains("Delivered-To: alice@demo.test\n") && !alice[0].contains("bob"));
+        assert!(bob[0].contains("Delivered-To: bob@demo.test\n") && !bob[0].contains("\tfor <"));
+        assert!(alice[0].contains("Return-Path: <alice@demo.test>\n"));
+    }
+
+    #[test]
+    fn the_detail_names_a_folder() {
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        for detail in ["Work", "work", "nowhere", "../x"] {
+            client.begin(&[&format!("alice+{detail}@demo.test")]);
+            assert!(client.say(MESSAGE).starts_with("250"));
+        }
+        assert_eq!(world.files("alice", ".Work/new").len(), 2);
+        assert_eq!(world.files("alice", "new").len(), 2);
+    }
+
+    #[test]
+    fn a_large_message_is_the_same_for_everybody() {
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        client.begin(&["alice@demo.test", "bob@demo.test"]);
+        let line = "..0123456789 0123456789 0123456789 0123456789\r\n";
+        let body = line.repeat(20_000);
+        for piece in ["Subject: large\r\n\r\n", &body, ".\r\n"].concat().as_bytes().chunks(16 * 1024) {
+            client.say(std::str::from_utf8(piece).unwrap());
+        }
+        let want = format!("Subject: large\n\n{}", line[1..].replace("\r\n", "\n").repeat(20_000));
+        for user in ["alice", "bob"] {
+            let files = world.files(user, "new");
+            assert_eq!(files.len(), 1);
+            let want = format!("Return-Path: <alice@demo.test>\nDelivered-To: {user}@demo.test\n{want}");
+            assert!(without_received(&files[0]) == want, "{user}");
+            assert!(world.files(user, "tmp").is_empty());
+        }
+    }
+
+    /// The copies are made first: one that cannot be made keeps all from being delivered, so that the client's
+    /// second try makes no duplicates.
+    #[test]
+    fn smtp_delivers_to_all_or_to_none() {
+        for size in [1, 20_000] {
+            let world = World::new();
+            let mut client = world.client(Kind::Mx);
+            client.begin(&["alice@demo.test", "bob@demo.test"]);
+            world.break_directory("bob", "tmp");
+            let said = client.say(&format!("Subject: x\r\n\r\n{}.\r\n", "0123456789 0123456789\r\n".repeat(size)));
+            assert!(said.starts_with("451 4.3.0"), "{said}");
+            assert_eq!(world.files("alice", "new").len(), 0);
+            assert_eq!(world.files("alice", "tmp").len(), 0, "drafts are removed");
+        }
+    }
+
+    #[test]
+    fn smtp_never_says_yes_for_a_copy_that_has_no_name() {
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        client.begin(&["alice@demo.test", "bob@demo.test"]);
+        world.break_directory("bob", "new");
+        assert!(client.say(MESSAGE).starts_with("451"));
+    }
+
+    #[test]
+    fn lmtp_answers_for_each() {
+        for (broken, size) in [("tmp", 1), ("new", 1), ("tmp", 20_000), ("new", 20_000)] {
+            let world = World::new();
+            let mut client = world.client(Kind::Lmtp);
+            client.begin(&["alice@demo.test", "bob@demo.test", "team@demo.test"]);
+            world.break_directory("bob", broken);
+            let said = client.say(&format!("Subject: x\r\n\r\n{}.\r\n", "0123456789 0123456789\r\n".repeat(size)));
+            let codes: Vec<&str> = said.lines().map(|line| &line[..3]).collect();
+            assert_eq!(codes, ["250", "451", "451"], "{broken}: {said}");
+            assert_eq!(world.files("alice", "new").len(), 1);
+        }
+    }
+}

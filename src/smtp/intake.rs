@@ -181,3 +181,119 @@ fn delivered(id: &str) -> Reply {
 fn codes(replies: &[Reply]) -> Vec<u16> {
     replies.iter().map(|reply| reply.code).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+    use super::super::testing::World;
+    use super::*;
+
+    #[test]
+    fn too_big_is_read_to_the_end_and_refused() {
+        let settings = Settings { max_message_size: 600_000, ..Settings::default() };
+        let world = World::with(settings);
+        let mut client = world.client(Kind::Mx);
+        let head = "Subject: x\r\n\r\n";
+        for (size, code) in [(600_000, "250"), (600_001, "552 5.3.4"), (2_000_000, "552 5.3.4")] {
+            client.begin(&["bob@demo.test"]);
+            let line = format!("{}\r\n", "x".repeat(98));
+            let mut body = line.repeat((size - head.len()) / 100);
+            body.insert_str(0, &"y".repeat(size - head.len() - body.len()));
+            let message = format!("{head}{body}.\r\n");
+            let mut said = String::new();
+            for piece in message.as_bytes().chunks(16 * 1024) {
+                said.push_str(&client.say(std::str::from_utf8(piece).unwrap()));
+            }
+            assert!(said.starts_with(code) && said.lines().count() == 1, "{size}: {said}");
+        }
+        assert_eq!(world.files("bob", "new").len(), 1);
+        assert_eq!(world.files("bob", "tmp").len(), 0);
+        assert!(client.say("NOOP\r\n").starts_with("250"));
+    }
+
+    #[test]
+    fn stuffed_dots_do_not_count() {
+        let world = World::with(Settings { max_message_size: 100, ..Settings::default() });
+        let mut client = world.client(Kind::Mx);
+        client.begin(&["bob@demo.test"]);
+        let line = format!("..{}\r\n", "x".repeat(47));
+        assert!(client.say(&format!("{line}{line}.\r\n")).starts_with("250"), "100 octets");
+    }
+
+    #[test]
+    fn a_flaw_behind_the_spill_takes_the_draft_away() {
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        client.begin(&["bob@demo.test"]);
+        client.say(&format!("Subject: x\r\n\r\n{}", "0123456789\r\n".repeat(30_000)));
+        assert_eq!(world.files("bob", "tmp").len(), 1, "it streams");
+        assert!(client.say("smuggled\n.\r\nRSET\r\n.\r\n").starts_with("550 5.6.11"));
+        assert_eq!((world.files("bob", "tmp").len(), world.files("bob", "new").len()), (0, 0));
+    }
+
+    #[test]
+    fn a_lost_connection_leaves_nothing() {
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        client.begin(&["bob@demo.test"]);
+        client.say(&"0123456789\r\n".repeat(30_000));
+        drop(client);
+        assert_eq!((world.files("bob", "tmp").len(), world.files("bob", "new").len()), (0, 0));
+    }
+
+    #[test]
+    fn a_submitted_message_is_mended() {
+        let world = World::new();
+        let mut client = world.client(Kind::Submission);
+        client.begin(&["bob@demo.test"]);
+        client.say("Subject: x\r\nBcc: secret@demo.test\r\nFrom: alice@demo.test\r\n\r\nBcc: body\r\n.\r\n");
+        let file = world.files("bob", "new").remove(0);
+        assert!(file.contains(" with ESMTPSA id "), "{file}");
+        assert!(file.contains("\n\t(using TLSv1.3 with cipher TLS_X)\n"), "{file}");
+        let (_, own) = file.split_once(" +0000\n").unwrap();
+        assert!(own.starts_with("Date: "), "{own}");
+        let (_, own) = own.split_once("\nMessage-ID: <").unwrap();
+        let (id, own) = own.split_once("@mail.demo.test>\n").unwrap();
+        assert_eq!(own, "Subject: x\nFrom: alice@demo.test\n\nBcc: body\n");
+        assert!(file.contains(&format!(" id {id}\n")), "the id is that of Received");
+    }
+
+    #[test]
+    fn mail_from_elsewhere_is_not_touched() {
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        client.begin(&["bob@demo.test"]);
+        client.say("Bcc: bob@demo.test\r\n\r\nbody\r\n.\r\n");
+        assert!(world.files("bob", "new")[0].ends_with(" +0000\nBcc: bob@demo.test\n\nbody\n"));
+    }
+
+    #[test]
+    fn a_header_without_end() {
+        let world = World::new();
+        let header = format!("Subject: x\r\n{}", "X-Filler: 0123456789\r\n".repeat(20_000));
+        let mut client = world.client(Kind::Submission);
+        client.begin(&["bob@demo.test"]);
+        assert!(client.say(&format!("{header}.\r\n")).starts_with("552 5.3.4"));
+        let mut client = world.client(Kind::Mx);
+        client.begin(&["bob@demo.test"]);
+        assert!(client.say(&format!("{header}.\r\n")).starts_with("250"));
+        let mut client = world.client(Kind::Submission);
+        client.begin(&["bob@demo.test"]);
+        assert!(client.say("Subject: only a header\r\n.\r\n").starts_with("250"));
+    }
+
+    #[test]
+    fn the_end_of_the_header_may_be_cut_anywhere() {
+        let message = "Subject: x\r\n\r\nbody\r\n.\r\n";
+        let world = World::new();
+        for cut in 0..message.len() {
+            let mut client = world.client(Kind::Submission);
+            client.begin(&["alice@demo.test"]);
+            let said = [client.say(&message[..cut]), client.say(&message[cut..])].concat();
+            assert!(said.starts_with("250"), "{cut}: {said}");
+        }
+        for file in world.files("alice", "new") {
+            assert!(file.contains("\nDate: ") && file.ends_with("\nSubject: x\n\nbody\n"), "{file}");
+        }
+    }
+}

@@ -39,6 +39,8 @@ mod rcpt;
 mod reply;
 mod session;
 mod starttls;
+#[cfg(test)]
+mod testing;
 mod trace;
 mod transaction;
 

@@ -89,10 +89,11 @@ fn place(session: &Smtp, recipient: &Recipient) -> Result<Place, Reply> {
 /// of local parts); else INBOX.
 fn folder(store: &Store, detail: Option<&str>) -> crate::store::Result<Name> {
     let Some(name) = detail.and_then(|detail| Name::parse(detail).ok()) else { return Ok(Name::inbox()) };
-    let folders = store.folders()?;
-    let mut existing = folders.iter().filter(|folder| folder.exists).map(|folder| &folder.name);
-    let same = existing.clone().find(|there| **there == name);
+    if store.exists(&name)? {
+        return Ok(name);
+    }
     let lower = name.as_str().to_lowercase();
-    let found = same.or_else(|| existing.find(|there| there.as_str().to_lowercase() == lower));
-    Ok(found.cloned().unwrap_or_else(Name::inbox))
+    let folders = store.folders()?;
+    let found = folders.iter().find(|there| there.exists && there.name.as_str().to_lowercase() == lower);
+    Ok(found.map_or_else(Name::inbox, |there| there.name.clone()))
 }

@@ -47,7 +47,7 @@ pub(super) enum State {
     /// Waiting for a command line.
     Command,
     /// In the middle of AUTH.
-    Auth(Exchange),
+    Auth(Box<Exchange>),
     /// Receiving a message after 354.
     Data(Box<Data>),
     /// Receiving the octets of a BDAT command.
@@ -340,6 +340,137 @@ impl Session for Smtp {
             State::Data(_) | State::Bdat(_) => DATA_PATIENCE,
             _ if self.hello.is_none() => HELLO_PATIENCE,
             _ => COMMAND_PATIENCE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+    use super::super::testing::World;
+    use super::*;
+
+    #[test]
+    fn a_stopping_server_lets_the_message_through() {
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        client.begin(&["bob@demo.test"]);
+        client.say("Subject: x\r\n");
+        assert_eq!(client.step(Event::Shutdown), "");
+        assert!(matches!(client.want, Want::Input));
+        let said = client.say("\r\n.\r\n");
+        assert!(said.starts_with("250 2.0.0 ") && said.contains("\r\n421 4.3.2 "), "{said}");
+        assert!(matches!(client.want, Want::Close));
+        let mut client = world.client(Kind::Mx);
+        assert!(client.step(Event::Shutdown).starts_with("421 4.3.2"));
+    }
+
+    #[test]
+    fn silence() {
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        assert_eq!(client.session.patience(), COMMAND_PATIENCE);
+        assert!(client.step(Event::TimedOut).starts_with("421 4.4.2"));
+        let peer = client.session.peer.clone();
+        assert_eq!(Smtp::new(world.shared.clone(), Kind::Mx, peer).patience(), HELLO_PATIENCE);
+    }
+
+    #[test]
+    fn a_flood_of_commands_does_not_fill_memory() {
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        client.input.extend("HELP\r\n".repeat(20_000).as_bytes());
+        let mut out = Out::new();
+        let want = client.session.step(Event::Input, &mut client.input, &mut out);
+        assert!(matches!(want, Want::Continue) && out.bytes().len() < 2 * crate::wire::STEP_BYTES);
+        assert_eq!(client.step(Event::Flushed).matches("214 ").count() + count(&out, "214 "), 20_000);
+    }
+
+    fn count(out: &Out, text: &str) -> usize {
+        std::str::from_utf8(out.bytes()).unwrap().matches(text).count()
+    }
+
+    #[test]
+    fn transactions_are_counted() {
+        let world = World::with(Settings { max_transactions: 2, ..Settings::default() });
+        let mut client = world.client(Kind::Mx);
+        for _ in 0..2 {
+            assert!(client.say("MAIL FROM:<a@x>\r\nRSET\r\n").starts_with("250 2.1.0"));
+        }
+        assert!(client.say("MAIL FROM:<a@x>\r\n").starts_with("421 4.7.0"));
+        assert!(matches!(client.want, Want::Close));
+    }
+
+    /// Lines, half lines and rubbish; put together at random they are what strangers send.
+    const PIECES: &[&str] = &[
+        "EHLO x\r\n",
+        "LHLO x\r\n",
+        "MAIL FROM:<alice@demo.test>\r\n",
+        "MAIL FROM:<> SIZE=10\r\n",
+        "RCPT TO:<bob@demo.test>\r\n",
+        "RCPT TO:<nobody@demo.test>\r\n",
+        "DATA\r\n",
+        "Subject: x\r\n\r\n.x\r\n",
+        ".\r\n",
+        "\r\n.\r\n",
+        "\n.\n",
+        "\r",
+        "\0",
+        "é",
+        "BDAT 12\r\n",
+        "BDAT 5 LAST\r\n",
+        "BDAT 0\r\n",
+        "BDAT x\r\n",
+        "RSET\r\n",
+        "NOOP\r\n",
+        "HELP",
+        "AUTH PLAIN\r\n",
+        "AUTH LOGIN QUFB\r\n",
+        "*\r\n",
+        "QUIT\r\n",
+    ];
+
+    fn without_ids(said: &str) -> String {
+        let cut = |line: &str| line.split(" delivered as ").next().unwrap_or_default().to_owned();
+        said.lines().map(cut).collect::<Vec<_>>().join("\n")
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(60))]
+
+        /// However the input is cut, the session says the same, and it waits or closes but does not panic.
+        #[test]
+        fn cuts_do_not_matter(
+            pieces in proptest::collection::vec(0..PIECES.len(), 0..25),
+            sizes in proptest::collection::vec(1..9_usize, 1..9),
+            lmtp: bool,
+        ) {
+            let text: String = pieces.iter().map(|at| PIECES[*at]).collect();
+            let world = World::new();
+            let kind = if lmtp { Kind::Lmtp } else { Kind::Mx };
+            let whole = world.client(kind).say(&text);
+            let (mut client, mut said, mut rest) = (world.client(kind), String::new(), text.as_bytes());
+            for size in sizes.iter().cycle() {
+                if rest.is_empty() || matches!(client.want, Want::Close) {
+                    break;
+                }
+                let (piece, later) = rest.split_at(rest.len().min(*size));
+                client.input.extend(piece);
+                said.push_str(&client.step(Event::Input));
+                rest = later;
+            }
+            proptest::prop_assert_eq!(without_ids(&whole), without_ids(&said));
+        }
+    }
+
+    #[test]
+    fn every_command_has_its_row_once() {
+        for kind in [Kind::Mx, Kind::Submission, Kind::Lmtp] {
+            let mut verbs = verbs(kind);
+            verbs.sort_unstable();
+            let all = verbs.len();
+            verbs.dedup();
+            assert_eq!(verbs.len(), all);
         }
     }
 }

@@ -38,3 +38,46 @@ pub(super) fn started(session: &mut Smtp, tls: Tls) {
     session.user = None;
     session.reset();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Kind;
+    use super::super::testing::World;
+    use super::*;
+    use crate::wire::Event;
+
+    /// A transcript cannot show this: what it sends may arrive in pieces, and then the session has answered already.
+    #[test]
+    fn injected_commands_end_the_session() {
+        let world = World::new();
+        for kind in [Kind::Mx, Kind::Lmtp] {
+            let mut client = world.client(kind);
+            let said = client.say("STARTTLS\r\nMAIL FROM:<a@x>\r\nRCPT TO:<bob@demo.test>\r\n");
+            assert_eq!(said, "554 5.7.0 commands were sent between STARTTLS and TLS, closing\r\n");
+            assert!(matches!(client.want, Want::Close));
+            assert!(client.input.is_empty(), "nothing is left to be obeyed under TLS");
+        }
+    }
+
+    #[test]
+    fn everything_is_forgotten() {
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        client.say("MAIL FROM:<a@x>\r\nRCPT TO:<bob@demo.test>\r\n");
+        assert!(client.say("STARTTLS\r\n").starts_with("220"));
+        assert!(matches!(client.want, Want::StartTls));
+        assert_eq!(client.step(Event::TlsStarted(Tls::default())), "");
+        assert!(client.say("DATA\r\n").starts_with("503 5.5.1 say EHLO"));
+        let hello = client.say("EHLO x\r\n");
+        assert!(!hello.contains("STARTTLS"), "{hello}");
+        assert!(client.say("DATA\r\n").starts_with("503 5.5.1 say MAIL"));
+    }
+
+    #[test]
+    fn not_offered_without_a_certificate() {
+        let world = World::with(super::super::Settings { starttls: false, ..Default::default() });
+        let mut client = world.client(Kind::Mx);
+        assert!(!client.say("EHLO x\r\n").contains("STARTTLS"));
+        assert!(client.say("STARTTLS\r\n").starts_with("502"));
+    }
+}

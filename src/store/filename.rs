@@ -204,8 +204,7 @@ mod tests {
 
     #[test]
     fn parts_of_names() {
-        let rows: &[(&str, &str, &str, Option<u64>, Option<u64>, &str, u32)] = &[
-            // name, base, key, S, W, flags, keywords
+        for (name, base, key, size, wire_size, flags, keywords) in [
             (
                 "1795299995.M669320P18697.vm,S=20,W=23:2,Sab",
                 "1795299995.M669320P18697.vm,S=20,W=23",
@@ -222,14 +221,13 @@ mod tests {
             ("x,S=+5,W=1x:1,T", "x,S=+5,W=1x", "x", None, None, "", 0),
             ("x,S=", "x,S=", "x", None, None, "", 0),
             ("x,S=99999999999999999999", "x,S=99999999999999999999", "x", None, None, "", 0),
-        ];
-        for (name, base, key, size, wire_size, flags, keywords) in rows {
+        ] {
             let parsed = MessageName::parse(name.as_bytes()).unwrap();
             assert_eq!(parsed.base(), base.as_bytes(), "{name}");
             assert_eq!(*parsed.key(), *key.as_bytes(), "{name}");
-            assert_eq!((parsed.size(), parsed.wire_size()), (*size, *wire_size), "{name}");
+            assert_eq!((parsed.size(), parsed.wire_size()), (size, wire_size), "{name}");
             assert_eq!(parsed.flags().letters().collect::<Vec<_>>(), flags.as_bytes(), "{name}");
-            assert_eq!(parsed.keywords(), *keywords, "{name}");
+            assert_eq!(parsed.keywords(), keywords, "{name}");
         }
     }
 

@@ -139,12 +139,15 @@ pub enum Update {
     Replaced(Box<State>),
 }
 
+/// Device and inode.
+type FileId = (u64, u64);
+
 /// An open journal: which file was read, and up to where. The [`State`] belongs to the caller.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    /// Device and inode; zero if there is no file yet.
-    file: (u64, u64),
+    /// Zero if there is no file yet.
+    file: FileId,
     /// Bytes up to the end of the last good record.
     end: u64,
     /// Bytes in the file when it was read; more than `end` if the tail is torn.
@@ -183,7 +186,7 @@ impl Journal {
     }
 
     /// Read from `start` to the end; the file's identity with it. `None` if there is no file.
-    fn read(&self, start: u64) -> Result<Option<((u64, u64), Vec<u8>)>> {
+    fn read(&self, start: u64) -> Result<Option<(FileId, Vec<u8>)>> {
         let fail = |e| Error::io(&self.path, e);
         let mut file = match File::open(&self.path) {
             Ok(file) => file,

@@ -10,11 +10,17 @@
 
 pub mod cursor;
 pub mod date;
+pub mod fetch;
 pub mod flag;
+pub mod list;
+pub mod mailbox;
+pub mod search;
 pub mod set;
+pub mod status;
 
 pub use cursor::Cursor;
 pub use flag::FlagSet;
+pub use mailbox::Mailbox;
 pub use set::{SequenceSet, SetRange};
 
 /// Why a command is not the grammar: the text of the BAD reply.

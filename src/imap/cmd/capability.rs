@@ -1,0 +1,42 @@
+//! CAPABILITY (RFC 3501 6.1.1): what we can do, as far as it holds for this client now.
+
+use super::authenticate;
+use crate::account::Login;
+use crate::imap::context::{Context, State};
+use crate::imap::job::{Begun, Call};
+use crate::imap::reply::Reply;
+
+/// Before login too.
+const ALWAYS: &str = "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE";
+
+/// Announced after login: what only then can be used.
+const LOGGED_IN: &str = "NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED \
+                         LIST-STATUS XLIST";
+
+/// The capabilities that hold now, separated by spaces.
+pub fn list(context: &Context) -> String {
+    let mut all = String::from(ALWAYS);
+    if !matches!(context.state, State::NotAuthenticated) {
+        all.push(' ');
+        all.push_str(LOGGED_IN);
+        return all;
+    }
+    if context.may_start_tls() {
+        all.push_str(" STARTTLS");
+    }
+    for mechanism in Login::mechanisms(&context.shared.accounts, &context.peer, context.tls.as_ref()) {
+        all.push_str(" AUTH=");
+        all.push_str(authenticate::name(mechanism));
+    }
+    if !context.may_send_password() {
+        // RFC 3501 6.2.3: a client must not send LOGIN then.
+        all.push_str(" LOGINDISABLED");
+    }
+    all
+}
+
+pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
+    call.args.end()?;
+    call.out.line(format!("* CAPABILITY {}", list(call.context)));
+    Ok(Reply::ok("Capability completed").into())
+}

@@ -1,0 +1,39 @@
+//! IDLE (RFC 2177): tell what anybody does in the open mailbox, until the client says DONE.
+
+use crate::imap::context::{Context, State};
+use crate::imap::job::{Begun, Call, Job, Progress, Wake};
+use crate::imap::reply::Reply;
+use crate::store;
+use crate::wire::Out;
+
+pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
+    call.args.end()?;
+    Ok(Begun::Job(Box::new(Idle)))
+}
+
+struct Idle;
+
+impl Job for Idle {
+    fn step(&mut self, context: &mut Context, wake: Wake, out: &mut Out) -> Result<Progress, Reply> {
+        match wake {
+            Wake::Begin => out.line("+ Idling"),
+            Wake::Line(line) if line.eq_ignore_ascii_case(b"DONE") => {
+                return Ok(Progress::Done(Reply::ok("Idle completed")));
+            }
+            Wake::Line(_) => return Err(Reply::bad("Expected DONE")),
+            Wake::Flushed | Wake::Notice | Wake::Answer(_) => {}
+        }
+        match context.announce(true, false, out) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Progress::Continue),
+            // Not waiting for DONE: the session finds the same and says BYE.
+            Err(store::Error::NotFound) => return Err(Reply::no("NONEXISTENT", "The open mailbox was deleted")),
+            // Logged; the next notice may find the disk in better health.
+            Err(error) => drop(Reply::from(error)),
+        }
+        Ok(match &context.state {
+            State::Selected(_, selected) => Progress::LineOrNotice(selected.notice.clone()),
+            _ => Progress::Line,
+        })
+    }
+}

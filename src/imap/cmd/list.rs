@@ -1,0 +1,165 @@
+//! LIST (RFC 3501 6.3.8) with LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819), SPECIAL-USE (RFC 6154) and CHILDREN (RFC
+//! 3348); XLIST, Gmail's older way to tell special uses; LSUB (RFC 3501 6.3.9).
+//!
+//! Which names are listed is [`Listing`]'s business; here they are written, a step at a time, since each may cost a STATUS.
+
+use std::vec::IntoIter;
+
+use super::status;
+use crate::imap::context::Context;
+use crate::imap::job::{Begun, Call, Job, Progress, Wake};
+use crate::imap::listing::{Line, Listing};
+use crate::imap::parse::list::Returns;
+use crate::imap::pattern::Pattern;
+use crate::imap::reply::Reply;
+use crate::imap::response;
+use crate::store::{Error, Role};
+use crate::wire::Out;
+
+/// STATUS responses in one step: each may read a directory.
+const STATUS_A_STEP: usize = 16;
+
+/// Which command it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    List,
+    /// LIST with any of its extensions: attributes of RFC 5258.
+    Extended,
+    Xlist,
+    Lsub,
+}
+
+pub(super) fn list(call: Call<'_>) -> Result<Begun, Reply> {
+    begin(call, Form::List)
+}
+
+pub(super) fn xlist(call: Call<'_>) -> Result<Begun, Reply> {
+    begin(call, Form::Xlist)
+}
+
+pub(super) fn lsub(call: Call<'_>) -> Result<Begun, Reply> {
+    begin(call, Form::Lsub)
+}
+
+fn begin(mut call: Call<'_>, form: Form) -> Result<Begun, Reply> {
+    let arguments = call.args.list_arguments()?;
+    let form = match form {
+        Form::List if arguments.extended => Form::Extended,
+        Form::Xlist | Form::Lsub if arguments.extended => return Err(Reply::bad("Only LIST has options")),
+        plain => plain,
+    };
+    let root = arguments.patterns.len() == 1 && arguments.patterns[0].is_empty();
+    if root && form != Form::Extended {
+        // RFC 3501 6.3.8: an empty name asks for the separator and the root of the reference.
+        call.out.line(format!("* {} (\\Noselect) \"/\" \"\"", form.word()));
+        return Ok(Reply::ok(form.done()).into());
+    }
+    let patterns: Vec<Pattern> =
+        arguments.patterns.iter().filter_map(|pattern| Pattern::new(&arguments.reference, pattern)).collect();
+    let store = call.context.store()?;
+    let listing = if form == Form::Lsub {
+        Listing::subscribed(store.subscriptions()?, &patterns)
+    } else {
+        let asks = arguments.select.subscribed || arguments.returns.subscribed;
+        let subscriptions = if asks { store.subscriptions()? } else { Default::default() };
+        Listing::select(store.folders()?, subscriptions, &patterns, arguments.select)
+    };
+    Ok(Begun::Job(Box::new(List { form, returns: arguments.returns, lines: listing.0.into_iter() })))
+}
+
+struct List {
+    form: Form,
+    returns: Returns,
+    lines: IntoIter<Line>,
+}
+
+impl Job for List {
+    fn step(&mut self, context: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
+        let mut asked = 0;
+        while let Some(mut line) = self.lines.next() {
+            let mut status = None;
+            // RFC 5819 section 2: for what can be selected and was selected by its own merit.
+            if !self.returns.status.is_empty() && line.exists && line.meets {
+                asked += 1;
+                status = match context.store()?.status(&line.name) {
+                    Ok(status) => Some(status),
+                    Err(Error::NotFound) => {
+                        line.exists = false;
+                        None
+                    }
+                    // RFC 5819 section 2: the reply may be dropped; the cause is in the log.
+                    Err(error) => {
+                        drop(Reply::from(error));
+                        None
+                    }
+                };
+            }
+            self.write(&line, out);
+            if let Some(found) = status {
+                status::write(&line.name, &self.returns.status, &found, out);
+            }
+            if out.full() || asked == STATUS_A_STEP {
+                return Ok(Progress::Continue);
+            }
+        }
+        Ok(Progress::Done(Reply::ok(self.form.done())))
+    }
+}
+
+impl List {
+    fn write(&self, line: &Line, out: &mut Out) {
+        out.put(format!("* {} ", self.form.word()));
+        response::list(out.buffer(), self.attributes(line).into_iter());
+        out.put(" \"/\" ");
+        response::mailbox(out.buffer(), &line.name);
+        if line.child_info {
+            out.put(" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+        }
+        out.line("");
+    }
+
+    fn attributes(&self, line: &Line) -> Vec<&'static str> {
+        let mut all = Vec::new();
+        if !line.exists {
+            // RFC 5258 section 3: \NonExistent implies \Noselect, but only clients that know it may be left to conclude.
+            all.push(if self.form == Form::Extended { "\\NonExistent" } else { "\\Noselect" });
+        }
+        if self.form == Form::Lsub {
+            return all;
+        }
+        if self.returns.subscribed && line.subscribed {
+            all.push("\\Subscribed");
+        }
+        all.push(if line.children { "\\HasChildren" } else { "\\HasNoChildren" });
+        if self.form == Form::Xlist && line.name.is_inbox() {
+            all.push("\\Inbox");
+        }
+        match line.role {
+            // Gmail's names, which XLIST had before RFC 6154.
+            Some(Role::Junk) if self.form == Form::Xlist => all.push("\\Spam"),
+            Some(Role::All) if self.form == Form::Xlist => all.push("\\AllMail"),
+            Some(Role::Flagged) if self.form == Form::Xlist => all.push("\\Starred"),
+            Some(role) => all.push(role.attribute()),
+            None => {}
+        }
+        all
+    }
+}
+
+impl Form {
+    fn word(self) -> &'static str {
+        match self {
+            Form::List | Form::Extended => "LIST",
+            Form::Xlist => "XLIST",
+            Form::Lsub => "LSUB",
+        }
+    }
+
+    fn done(self) -> &'static str {
+        match self {
+            Form::List | Form::Extended => "List completed",
+            Form::Xlist => "Xlist completed",
+            Form::Lsub => "Lsub completed",
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! LOGIN (RFC 3501 6.2.3), and what it shares with AUTHENTICATE: an attempt, and what being let in means.
+
+use std::sync::Arc;
+
+use super::{authenticate, capability};
+use crate::account::{Login, Refusal, Seat, Step, User};
+use crate::imap::context::{Access, Context, State};
+use crate::imap::job::{Begun, Call, Job, Progress, Wake};
+use crate::imap::reply::Reply;
+use crate::wire::{Out, Secret};
+
+pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
+    let args = &mut call.args;
+    args.space()?;
+    let user = args.astring()?;
+    args.space()?;
+    let password = Secret::new(args.astring()?);
+    args.end()?;
+    if !call.context.may_send_password() {
+        // RFC 5530 PRIVACYREQUIRED. It went over the wire in clear already, but it is not even looked at.
+        return Err(Reply::no("PRIVACYREQUIRED", "Start TLS before you log in"));
+    }
+    // A name that is not UTF-8 is nobody's; it goes the way of every wrong name.
+    let user = String::from_utf8_lossy(&user);
+    let (login, step) = Login::password(&call.context.shared.accounts, &call.context.peer, &user, password);
+    Ok(Begun::Job(Box::new(Attempt { login, first: Some(step) })))
+}
+
+/// A login attempt, by LOGIN or AUTHENTICATE.
+pub(super) struct Attempt {
+    pub login: Login,
+    /// What the attempt wanted when it was made.
+    pub first: Option<Step>,
+}
+
+impl Job for Attempt {
+    fn step(&mut self, context: &mut Context, wake: Wake, out: &mut Out) -> Result<Progress, Reply> {
+        let step = match wake {
+            Wake::Line(line) => authenticate::respond(&mut self.login, &line),
+            Wake::Answer(answer) => self.login.answered(answer),
+            Wake::Begin | Wake::Flushed | Wake::Notice => match self.first.take() {
+                Some(step) => step,
+                None => self.login.resumed(),
+            },
+        };
+        match step {
+            Step::Challenge(challenge) => {
+                out.line(format!("+ {}", authenticate::encode(&challenge)));
+                Ok(Progress::Line)
+            }
+            Step::Work(work) => Ok(Progress::Work(work)),
+            Step::Pause(pause) => Ok(Progress::Pause(pause)),
+            Step::Granted(user, seat) => grant(context, user, seat).map(Progress::Done),
+            Step::Refused(why) => Err(refused(context, why)),
+        }
+    }
+}
+
+fn grant(context: &mut Context, user: Arc<User>, seat: Seat) -> Result<Reply, Reply> {
+    let store = context.shared.stores.open(&user.home)?;
+    let (peer, tls) = (&context.peer, context.tls.is_some());
+    tracing::info!(session = peer.id, user = %user.login, remote = %peer.remote, tls, "imap login");
+    context.state = State::Authenticated(Access { user, seat, store });
+    // RFC 3501 7.1: the capabilities after login, without the client asking.
+    Ok(Reply::ok_code(format!("CAPABILITY {}", capability::list(context)), "Logged in"))
+}
+
+fn refused(context: &Context, why: Refusal) -> Reply {
+    tracing::info!(session = context.peer.id, remote = %context.peer.remote, why = ?why, "imap login refused");
+    match why {
+        Refusal::Credentials => Reply::no("AUTHENTICATIONFAILED", "Wrong user name or password"),
+        Refusal::Malformed => Reply::bad("Response is not what the mechanism expects"),
+        Refusal::Cancelled => Reply::bad("Authentication cancelled"),
+        Refusal::TooMany => Reply::no("LIMIT", "Too many connections of this user"),
+        Refusal::Unavailable => Reply::no("UNAVAILABLE", "Accounts cannot be read now; try again later"),
+    }
+}

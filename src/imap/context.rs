@@ -1,0 +1,166 @@
+//! What a command may look at and change: who the client is and where the session stands.
+//!
+//! ```text
+//!                     LOGIN, AUTHENTICATE                SELECT, EXAMINE
+//!   NotAuthenticated --------------------> Authenticated ---------------> Selected
+//!         |                                     |  ^------------------------ |
+//!         |               LOGOUT                |    CLOSE, UNSELECT, failed |
+//!         +--------------> Logout <-------------+    SELECT                  |
+//!                            ^-----------------------------------------------+
+//! ```
+//!
+//! (RFC 3501 section 3.) The state is an enum, so that nothing of a mailbox can be touched when none is selected.
+
+use std::sync::Arc;
+
+use super::Shared;
+use super::cmd::States;
+use super::cmd::append::Upload;
+use super::reply::Reply;
+use super::view::{Own, View};
+use crate::account::{Login, Mechanism, Seat, User};
+use crate::notice::Notice;
+use crate::store::{self, Mailbox, Name, Store};
+use crate::wire::{Out, Peer, Tls};
+
+/// Everything about a session except its framing and its running command.
+pub struct Context {
+    /// What all sessions share.
+    pub shared: Arc<Shared>,
+    /// The client.
+    pub peer: Peer,
+    /// TLS, from the start or by STARTTLS.
+    pub tls: Option<Tls>,
+    /// Where the session stands.
+    pub state: State,
+    /// The message of an APPEND that is being read or waits for its command line to end.
+    pub upload: Option<Upload>,
+}
+
+/// RFC 3501 section 3.
+pub enum State {
+    /// Nobody has logged in.
+    NotAuthenticated,
+    /// Logged in.
+    Authenticated(Access),
+    /// A mailbox is open.
+    Selected(Access, Box<Selected>),
+    /// After BYE.
+    Logout,
+}
+
+/// A login.
+pub struct Access {
+    /// Who.
+    pub user: Arc<User>,
+    /// The seat among the user's connections, given back when the session ends.
+    pub seat: Seat,
+    /// The user's mail.
+    pub store: Arc<Store>,
+}
+
+/// An open mailbox.
+pub struct Selected {
+    /// Its name when it was opened.
+    pub name: Name,
+    /// The folder, shared with other sessions.
+    pub mailbox: Arc<Mailbox>,
+    /// What the client was told of it.
+    pub view: View,
+    /// Opened by EXAMINE, or nothing can be changed there.
+    pub read_only: bool,
+    /// Raised when the folder changes.
+    pub notice: Notice,
+}
+
+impl Context {
+    /// A new session.
+    pub fn new(shared: Arc<Shared>, peer: Peer) -> Context {
+        let tls = peer.tls.clone();
+        Context { shared, peer, tls, state: State::NotAuthenticated, upload: None }
+    }
+
+    /// Can TLS be started?
+    pub fn may_start_tls(&self) -> bool {
+        self.shared.settings.starttls && self.tls.is_none()
+    }
+
+    /// May the client send a password as it is (LOGIN, PLAIN)?
+    pub fn may_send_password(&self) -> bool {
+        Login::mechanisms(&self.shared.accounts, &self.peer, self.tls.as_ref()).contains(&Mechanism::Plain)
+    }
+
+    /// Is a command of these states allowed now?
+    pub fn allows(&self, states: States) -> Result<(), Reply> {
+        let (now, why) = match self.state {
+            State::NotAuthenticated => (States::NOT_AUTHENTICATED, "Log in first"),
+            State::Authenticated(_) if states == States::NOT_AUTHENTICATED => {
+                (States::AUTHENTICATED, "Already logged in")
+            }
+            State::Authenticated(_) => (States::AUTHENTICATED, "Select a mailbox first"),
+            State::Selected(..) => (States::SELECTED, "Already logged in"),
+            State::Logout => return Err(Reply::bad("Logged out")),
+        };
+        if states.has(now) { Ok(()) } else { Err(Reply::bad(why)) }
+    }
+
+    /// Write what changed in the open mailbox, if one is open, until the output is full; returns whether all is written.
+    pub fn announce(&mut self, expunges: bool, with_uid: bool, out: &mut Out) -> store::Result<bool> {
+        let State::Selected(_, selected) = &mut self.state else {
+            return Ok(true);
+        };
+        let Selected { mailbox, view, read_only, .. } = selected.as_mut();
+        if !view.is_writing() {
+            mailbox.refresh()?;
+            view.collect(mailbox, expunges, Own::None);
+        }
+        Ok(view.flush(mailbox, *read_only, with_uid, out))
+    }
+
+    /// The login; commands whose row demands one can count on it.
+    pub fn access(&self) -> Result<&Access, Reply> {
+        match &self.state {
+            State::Authenticated(access) | State::Selected(access, _) => Ok(access),
+            State::NotAuthenticated | State::Logout => Err(Reply::bad("Log in first")),
+        }
+    }
+
+    /// The user's mail.
+    pub fn store(&self) -> Result<&Arc<Store>, Reply> {
+        self.access().map(|access| &access.store)
+    }
+
+    /// The open mailbox; commands whose row demands one can count on it.
+    pub fn selected(&mut self) -> Result<&mut Selected, Reply> {
+        match &mut self.state {
+            State::Selected(_, selected) => Ok(selected),
+            _ => Err(Reply::bad("Select a mailbox first")),
+        }
+    }
+
+    /// The open mailbox, for a command that changes it.
+    pub fn writable(&mut self) -> Result<&mut Selected, Reply> {
+        let selected = self.selected()?;
+        if selected.read_only {
+            // RFC 3501 6.3.2: no changes to a mailbox that was opened with EXAMINE.
+            return Err(Reply::no("READ-ONLY", "Mailbox is opened read-only"));
+        }
+        Ok(selected)
+    }
+
+    /// Leave the open mailbox, if any.
+    pub fn unselect(&mut self) {
+        self.state = match std::mem::replace(&mut self.state, State::Logout) {
+            State::Selected(access, _) => State::Authenticated(access),
+            other => other,
+        };
+    }
+
+    /// Open a mailbox.
+    pub fn select(&mut self, selected: Selected) {
+        self.state = match std::mem::replace(&mut self.state, State::Logout) {
+            State::Authenticated(access) | State::Selected(access, _) => State::Selected(access, Box::new(selected)),
+            other => other,
+        };
+    }
+}

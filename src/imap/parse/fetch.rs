@@ -1,0 +1,320 @@
+//! Arguments of FETCH (RFC 3501 section 6.4.5): what is wanted of each message.
+//!
+//! ```text
+//! fetch      = sequence-set SP ("ALL" / "FULL" / "FAST" / item / "(" item *(SP item) ")")
+//! item       = "FLAGS" / "UID" / ... / "BODY" [".PEEK"] "[" [section] "]" ["<" number "." nz-number ">"]
+//! section    = part *("." part) ["." ("MIME" / msgtext)] / msgtext
+//! msgtext    = "HEADER" / "HEADER.FIELDS" [".NOT"] SP "(" field *(SP field) ")" / "TEXT"
+//! ```
+
+use super::{Cursor, Result, SequenceSet};
+use crate::mail::part::MAX_DEPTH;
+
+/// Items in one command. The longest lists of real clients have ten; each one may cost a literal as long as the message.
+const MAX_ITEMS: usize = 100;
+/// Field names in one list; each costs a comparison with every field of every header.
+const MAX_FIELDS: usize = 200;
+
+/// A FETCH command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetch {
+    /// Of which messages.
+    pub set: SequenceSet,
+    /// What, in the order to be answered, nothing twice.
+    pub items: Vec<Item>,
+}
+
+/// One thing that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// `FLAGS`.
+    Flags,
+    /// `INTERNALDATE`.
+    InternalDate,
+    /// `RFC822.SIZE`.
+    Size,
+    /// `UID`.
+    Uid,
+    /// `ENVELOPE`.
+    Envelope,
+    /// `BODY`: the structure without extension data.
+    Body,
+    /// `BODYSTRUCTURE`.
+    BodyStructure,
+    /// `BODY[...]`, `RFC822`, `RFC822.HEADER`, `RFC822.TEXT`.
+    Section(Section),
+}
+
+/// A piece of the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// How the client named it.
+    pub label: Label,
+    /// Leaves \Seen alone.
+    pub peek: bool,
+    /// Part numbers; none for the message itself.
+    pub path: Vec<u32>,
+    /// Which piece of that part.
+    pub what: What,
+    /// First byte and number of bytes.
+    pub partial: Option<(u32, u32)>,
+}
+
+/// Names of a section in the response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Label {
+    /// `BODY[...]`.
+    Body,
+    /// `RFC822`.
+    Rfc822,
+    /// `RFC822.HEADER`.
+    Rfc822Header,
+    /// `RFC822.TEXT`.
+    Rfc822Text,
+}
+
+/// Pieces of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// `[]` or `[1.2]`: all of the message, or the body of the part.
+    Whole,
+    /// `HEADER`.
+    Header,
+    /// `HEADER.FIELDS`, with the names as written.
+    Fields(Vec<Vec<u8>>),
+    /// `HEADER.FIELDS.NOT`.
+    FieldsNot(Vec<Vec<u8>>),
+    /// `TEXT`.
+    Text,
+    /// `MIME`.
+    Mime,
+}
+
+impl Cursor<'_> {
+    /// The arguments of FETCH, after its space.
+    pub fn fetch(&mut self) -> Result<Fetch> {
+        let set = self.sequence_set()?;
+        self.space()?;
+        let mut items = Vec::new();
+        if self.peek() == Some(b'(') {
+            self.list1(|cursor| {
+                let item = cursor.fetch_item()?;
+                cursor.add_item(&mut items, item)
+            })?;
+        } else if let Some(all) = self.fetch_macro()? {
+            items = all;
+        } else {
+            items.push(self.fetch_item()?);
+        }
+        self.end()?;
+        Ok(Fetch { set, items })
+    }
+
+    fn add_item(&self, items: &mut Vec<Item>, item: Item) -> Result<()> {
+        if items.len() == MAX_ITEMS {
+            return self.bad("too many items to fetch");
+        }
+        if !items.contains(&item) {
+            items.push(item);
+        }
+        Ok(())
+    }
+
+    /// `ALL`, `FAST` or `FULL`, which must stand alone.
+    fn fetch_macro(&mut self) -> Result<Option<Vec<Item>>> {
+        let mut ahead = self.clone();
+        let mut items = vec![Item::Flags, Item::InternalDate, Item::Size];
+        match ahead.word()?.to_ascii_uppercase().as_str() {
+            "FAST" => {}
+            "ALL" => items.push(Item::Envelope),
+            "FULL" => items.extend([Item::Envelope, Item::Body]),
+            _ => return Ok(None),
+        }
+        *self = ahead;
+        Ok(Some(items))
+    }
+
+    fn fetch_item(&mut self) -> Result<Item> {
+        let before = self.clone();
+        let whole = |label, what, peek| Item::Section(Section { label, peek, path: Vec::new(), what, partial: None });
+        Ok(match self.word()?.to_ascii_uppercase().as_str() {
+            "FLAGS" => Item::Flags,
+            "INTERNALDATE" => Item::InternalDate,
+            "RFC822.SIZE" => Item::Size,
+            "UID" => Item::Uid,
+            "ENVELOPE" => Item::Envelope,
+            "BODYSTRUCTURE" => Item::BodyStructure,
+            "RFC822" => whole(Label::Rfc822, What::Whole, false),
+            "RFC822.HEADER" => whole(Label::Rfc822Header, What::Header, true),
+            "RFC822.TEXT" => whole(Label::Rfc822Text, What::Text, false),
+            "BODY" if self.peek() == Some(b'[') => Item::Section(self.section(false)?),
+            "BODY.PEEK" => Item::Section(self.section(true)?),
+            "BODY" => Item::Body,
+            _ => return before.bad("unknown item to fetch"),
+        })
+    }
+
+    fn section(&mut self, peek: bool) -> Result<Section> {
+        self.expect(b'[', "expected [ and a section")?;
+        let mut path = Vec::new();
+        let mut what = What::Whole;
+        while self.peek() != Some(b']') {
+            if matches!(self.peek(), Some(b'0'..=b'9')) {
+                path.push(self.nz_number()?);
+                // One more than any part lies deep; what it names does not exist, but it is no mistake.
+                if path.len() > MAX_DEPTH + 1 {
+                    return self.bad("section has too many part numbers");
+                }
+                if self.peek() == Some(b']') {
+                    break;
+                }
+                self.expect(b'.', "expected . or ] after a part number")?;
+                if self.peek() != Some(b']') {
+                    continue;
+                }
+                return self.bad("expected a part number or the name of a section");
+            }
+            what = self.section_text(!path.is_empty())?;
+            break;
+        }
+        self.expect(b']', "expected ] at the end of a section")?;
+        let partial = if self.eat(b'<') { Some(self.partial()?) } else { None };
+        Ok(Section { label: Label::Body, peek, path, what, partial })
+    }
+
+    fn section_text(&mut self, in_part: bool) -> Result<What> {
+        let before = self.clone();
+        Ok(match self.word()?.to_ascii_uppercase().as_str() {
+            "HEADER" => What::Header,
+            "HEADER.FIELDS" => What::Fields(self.field_names()?),
+            "HEADER.FIELDS.NOT" => What::FieldsNot(self.field_names()?),
+            "TEXT" => What::Text,
+            // RFC 3501 section 6.4.5: MIME must have a part number before it.
+            "MIME" if in_part => What::Mime,
+            _ => return before.bad("unknown section"),
+        })
+    }
+
+    fn field_names(&mut self) -> Result<Vec<Vec<u8>>> {
+        self.space()?;
+        let names = self.list1(|cursor| Ok(cursor.astring()?.into_owned()))?;
+        if names.len() > MAX_FIELDS {
+            return self.bad("too many field names");
+        }
+        Ok(names)
+    }
+
+    fn partial(&mut self) -> Result<(u32, u32)> {
+        let first = self.number()?;
+        self.expect(b'.', "expected . and a number of bytes")?;
+        let count = self.nz_number()?;
+        self.expect(b'>', "expected > after a number of bytes")?;
+        Ok((first, count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn items(text: &str) -> Result<Vec<Item>> {
+        Cursor::new(format!("1 {text}").as_bytes()).fetch().map(|fetch| fetch.items)
+    }
+
+    fn body(path: &[u32], what: What, partial: Option<(u32, u32)>) -> Vec<Item> {
+        vec![Item::Section(Section { label: Label::Body, peek: false, path: path.to_vec(), what, partial })]
+    }
+
+    #[test]
+    fn macros_and_items() {
+        let fast = [Item::Flags, Item::InternalDate, Item::Size];
+        assert_eq!(items("FAST").unwrap(), fast);
+        assert_eq!(items("all").unwrap(), [&fast[..], &[Item::Envelope]].concat());
+        assert_eq!(items("Full").unwrap(), [&fast[..], &[Item::Envelope, Item::Body]].concat());
+        assert_eq!(items("(UID FLAGS uid)").unwrap(), [Item::Uid, Item::Flags]);
+        assert_eq!(items("BODYSTRUCTURE").unwrap(), [Item::BodyStructure]);
+        assert_eq!(items("body").unwrap(), [Item::Body]);
+    }
+
+    #[test]
+    fn sections() {
+        let names = |names: &[&str]| names.iter().map(|n| n.as_bytes().to_vec()).collect::<Vec<_>>();
+        let table = [
+            ("BODY[]", body(&[], What::Whole, None)),
+            ("BODY[1.22.3]", body(&[1, 22, 3], What::Whole, None)),
+            ("body[header]", body(&[], What::Header, None)),
+            ("BODY[TEXT]<0.2048>", body(&[], What::Text, Some((0, 2048)))),
+            ("BODY[4.1.MIME]", body(&[4, 1], What::Mime, None)),
+            ("BODY[4.2.HEADER]<1.1>", body(&[4, 2], What::Header, Some((1, 1)))),
+            ("BODY[HEADER.FIELDS (Date \"From\")]", body(&[], What::Fields(names(&["Date", "From"])), None)),
+            ("BODY[3.HEADER.FIELDS.NOT ({1}\r\nX)]", body(&[3], What::FieldsNot(names(&["X"])), None)),
+        ];
+        for (text, want) in table {
+            assert_eq!(items(text).unwrap(), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_sets_seen() {
+        let peeks = |text| match &items(text).unwrap()[0] {
+            Item::Section(section) => section.peek,
+            other => panic!("{other:?}"),
+        };
+        for (text, peek) in [
+            ("BODY[]", false),
+            ("BODY.PEEK[]", true),
+            ("RFC822", false),
+            ("RFC822.TEXT", false),
+            ("RFC822.HEADER", true),
+        ] {
+            assert_eq!(peeks(text), peek, "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes() {
+        let long = format!("BODY[{}1]", "1.".repeat(MAX_DEPTH + 1));
+        let many = format!("({})", (0..=MAX_ITEMS).map(|n| format!("BODY[{}]", n + 1)).collect::<Vec<_>>().join(" "));
+        let table = [
+            "",
+            "()",
+            "(FAST)",
+            "FAST UID",
+            "NONE",
+            "BODY[",
+            "BODY[]x",
+            "BODY[0]",
+            "BODY[1.]",
+            "BODY[.1]",
+            "BODY[MIME]",
+            "BODY[HEADER.FIELDS ()]",
+            "BODY[HEADER.FIELDS]",
+            "BODY[TEXT.1]",
+            "BODY[1TEXT]",
+            "BODY[ ]",
+            "BODY[]<1>",
+            "BODY[]<1.0>",
+            "BODY[]<-1.1>",
+            "BODY[]<0.4294967296>",
+            "BODY.PEEK",
+            "(UID  FLAGS)",
+            "(UID",
+            "UID)",
+            "RFC822[]",
+            &long,
+            &many,
+        ];
+        for text in table {
+            assert!(items(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "[BODYTEXHADRFILSNMUPK.0-9<>()\\[\\]{}\" ]{0,40}", bytes in any::<Vec<u8>>()) {
+            let _ = items(&text);
+            let _ = Cursor::new(&bytes).fetch();
+        }
+    }
+}

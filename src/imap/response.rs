@@ -1,0 +1,146 @@
+//! Encoders for what responses are made of (RFC 3501 section 9): strings, mailbox names, flag lists.
+//!
+//! They write into the output buffer; nothing here decides what is said.
+
+use crate::mail::{Flags, utf7};
+use crate::store::Name;
+
+/// Longest string that is sent quoted; longer ones go as literals. Some clients read a quoted string into a small buffer.
+const MAX_QUOTED: usize = 1000;
+
+/// RFC 3501 string: quoted if it can be, else a literal. NULs, which no string may contain, are left out.
+pub fn string(out: &mut Vec<u8>, value: &[u8]) {
+    // RFC 3501 section 9 TEXT-CHAR: no CR, no LF, 7 bits.
+    let quotable =
+        value.len() <= MAX_QUOTED && value.iter().all(|b| matches!(b, 1..=0x7f) && !matches!(b, b'\r' | b'\n'));
+    if quotable {
+        quoted(out, value);
+        return;
+    }
+    let nuls = value.iter().filter(|b| **b == 0).count();
+    out.extend_from_slice(format!("{{{}}}\r\n", value.len() - nuls).as_bytes());
+    out.extend(value.iter().filter(|b| **b != 0));
+}
+
+fn quoted(out: &mut Vec<u8>, value: &[u8]) {
+    out.push(b'"');
+    for b in value {
+        if matches!(b, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(*b);
+    }
+    out.push(b'"');
+}
+
+/// RFC 3501 nstring.
+pub fn nstring(out: &mut Vec<u8>, value: Option<&[u8]>) {
+    match value {
+        Some(value) => string(out, value),
+        None => out.extend_from_slice(b"NIL"),
+    }
+}
+
+/// RFC 3501 astring: an atom where possible, since people read it.
+pub fn astring(out: &mut Vec<u8>, value: &[u8]) {
+    let atom = !value.is_empty()
+        && value.iter().all(|b| super::parse::cursor::is_astring_char(*b))
+        && !value.eq_ignore_ascii_case(b"NIL");
+    if atom { out.extend_from_slice(value) } else { string(out, value) }
+}
+
+/// A mailbox name in modified UTF-7 (RFC 3501 5.1.3).
+pub fn mailbox(out: &mut Vec<u8>, name: &Name) {
+    astring(out, utf7::encode(name.as_str()).as_bytes());
+}
+
+/// `(\Seen \Recent Work)`: system flags, `\Recent` if so, and the keywords whose bit is set. A bit that `names` has no
+/// name for is left out.
+pub fn flags(out: &mut Vec<u8>, flags: Flags, recent: bool, keywords: u128, names: &[String]) {
+    let set = names.iter().enumerate().filter(|(n, _)| *n < 128 && keywords >> n & 1 == 1);
+    let recent = recent.then_some("\\Recent");
+    let system = flags.names().chain(recent).map(|name: &str| name);
+    list(out, system.chain(set.map(|(_, name)| name.as_str())));
+}
+
+/// `(a b c)` of things that are atoms already.
+pub fn list<'a>(out: &mut Vec<u8>, items: impl Iterator<Item = &'a str>) {
+    out.push(b'(');
+    for (n, item) in items.enumerate() {
+        if n > 0 {
+            out.push(b' ');
+        }
+        out.extend_from_slice(item.as_bytes());
+    }
+    out.push(b')');
+}
+
+/// Sorted numbers as a set: `1:3,7`.
+pub fn set(numbers: impl Iterator<Item = u32>) -> String {
+    use std::fmt::Write;
+    let mut text = String::new();
+    let mut run: Option<(u32, u32)> = None;
+    let mut write = |(first, last): (u32, u32)| {
+        let comma = if text.is_empty() { "" } else { "," };
+        // Writing into a String cannot fail.
+        let _ = if first == last { write!(text, "{comma}{first}") } else { write!(text, "{comma}{first}:{last}") };
+    };
+    for number in numbers {
+        match &mut run {
+            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
+            _ => {
+                if let Some(done) = run.replace((number, number)) {
+                    write(done);
+                }
+            }
+        }
+    }
+    if let Some(done) = run {
+        write(done);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    #[test]
+    fn strings_choose_their_form() {
+        let table: &[(&[u8], &str, &str)] = &[
+            (b"abc", "\"abc\"", "abc"),
+            (b"a b", "\"a b\"", "\"a b\""),
+            (b"", "\"\"", "\"\""),
+            (b"nil", "\"nil\"", "\"nil\""),
+            (b"a\"b\\", "\"a\\\"b\\\\\"", "\"a\\\"b\\\\\""),
+            (b"a\r\nb", "{4}\r\na\r\nb", "{4}\r\na\r\nb"),
+            ("ä".as_bytes(), "{2}\r\nä", "{2}\r\nä"),
+            (b"a\0b", "{2}\r\nab", "{2}\r\nab"),
+        ];
+        for (value, as_string, as_astring) in table {
+            assert_eq!(written(|out| string(out, value)), *as_string);
+            assert_eq!(written(|out| astring(out, value)), *as_astring);
+        }
+    }
+
+    #[test]
+    fn flag_lists() {
+        let names = ["a".to_owned(), "b".to_owned()];
+        let all = Flags::SEEN.with(Flags::DELETED);
+        assert_eq!(written(|out| flags(out, all, true, 0b110, &names)), "(\\Seen \\Deleted \\Recent b)");
+        assert_eq!(written(|out| flags(out, Flags::NONE, false, 0, &names)), "()");
+    }
+
+    #[test]
+    fn sets_join_runs() {
+        assert_eq!(set([1, 2, 3, 7, 9, 10].into_iter()), "1:3,7,9:10");
+        assert_eq!(set([u32::MAX].into_iter()), "4294967295");
+        assert_eq!(set([].into_iter()), "");
+    }
+}

@@ -1,0 +1,366 @@
+//! What one session has told its client about the open mailbox.
+//!
+//! Owns: the UIDs that were told, in order, so that a message number means the same to both sides. Changes that anybody made
+//! to the folder are found by [`View::collect`] and written by [`View::flush`]; between the two a sequence number is
+//! never wrong, because `collect` changes the numbering and queues the announcements in one go, and nothing else is written until they
+//! are out. Expunges wait as long as the protocol forbids them (RFC 3501 7.4.1): the UIDs stay in the list and
+//! their numbers keep their meaning.
+//!
+//! How changes are found: the mailbox has a generation number, equal if nothing happened, so that asking costs
+//! nothing. If something did, one pass over the messages in memory compares them with the list; a message
+//! whose mod-sequence is higher than any seen before has new flags. So a view costs four bytes a message, and not a copy of
+//! every flag.
+
+use super::parse::SequenceSet;
+use super::reply::Reply;
+use super::response;
+use crate::mail::Flags;
+use crate::store::{Mailbox, Message};
+use crate::wire::Out;
+
+/// No mailbox has lived through so many changes.
+const NEVER: u64 = u64::MAX;
+
+/// What the client was told.
+#[derive(Debug, Default)]
+pub struct View {
+    /// UIDs told, ascending; message number n is element n - 1.
+    uids: Vec<u32>,
+    /// UIDs that are \Recent in this session, ascending; some may not be told yet.
+    recent: Vec<u32>,
+    /// The number of the last RECENT response.
+    recent_told: usize,
+    /// This session leaves \Recent to others (EXAMINE).
+    peek: bool,
+    /// Names of the folder's keywords, as in the last FLAGS response.
+    keywords: Vec<String>,
+    /// Highest mod-sequence that was looked at: a message above it has flags that the client does not know.
+    modseq: u64,
+    /// The mailbox's generation at the last look.
+    generation: u64,
+    /// Messages of the list are gone, but that could not be told yet.
+    held: bool,
+    queue: Queue,
+}
+
+/// Announcements that are decided but not written.
+#[derive(Debug, Default)]
+struct Queue {
+    keywords: bool,
+    /// Message numbers of EXPUNGE responses, last one first.
+    expunged: Vec<u32>,
+    exists: bool,
+    /// UIDs whose flags are to be told, ascending, and how many of them are written.
+    flags: Vec<u32>,
+    flags_written: usize,
+}
+
+/// Flag changes that this session itself just made (STORE).
+#[derive(Debug, Clone, Copy)]
+pub enum Own<'a> {
+    /// None.
+    None,
+    /// Tell the flags of these UIDs (ascending), changed or not (RFC 3501 6.4.6).
+    Echo(&'a [u32]),
+    /// Do not tell the flags of these messages (ascending UIDs) if they are just these: the client knows them (`.SILENT`).
+    Silent(&'a [(u32, Flags, u128)]),
+}
+
+/// Messages that a sequence set means: ranges of message numbers, ascending.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Picked(Vec<(u32, u32)>);
+
+impl Picked {
+    /// The message numbers, ascending.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().flat_map(|(low, high)| *low..=*high)
+    }
+
+    /// The smallest message number from `from` on.
+    pub fn next_from(&self, from: u32) -> Option<u32> {
+        let range = self.0.get(self.0.partition_point(|(_, high)| *high < from))?;
+        Some(range.0.max(from))
+    }
+
+    /// No message at all?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl View {
+    /// Look at a mailbox for the first time. Everything that is there counts as told: the caller says EXISTS, RECENT and FLAGS.
+    pub fn open(mailbox: &Mailbox, peek: bool) -> View {
+        let mut view = View { peek, generation: mailbox.generation(), ..View::default() };
+        mailbox.read(|messages| {
+            view.uids = messages.iter().map(|message| message.uid).collect();
+            view.modseq = messages.iter().map(|message| message.modseq).max().unwrap_or(0);
+        });
+        view.keywords = mailbox.keywords();
+        view.recent = mailbox.claim_recent(peek);
+        view.recent_told = view.recent_count();
+        view
+    }
+
+    /// Number of messages told (EXISTS).
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.uids.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Number of told messages that are \Recent.
+    pub fn recent_count(&self) -> usize {
+        let last = self.uids.last().copied().unwrap_or(0);
+        self.recent.partition_point(|uid| *uid <= last)
+    }
+
+    /// Is a message \Recent in this session?
+    pub fn is_recent(&self, uid: u32) -> bool {
+        self.recent.binary_search(&uid).is_ok()
+    }
+
+    /// Names of the keyword bits, as far as they were told.
+    pub fn keywords(&self) -> &[String] {
+        &self.keywords
+    }
+
+    /// UID of a message number. It may be expunged meanwhile.
+    pub fn uid(&self, number: u32) -> Option<u32> {
+        self.uids.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
+    }
+
+    /// Message number of a UID.
+    pub fn number(&self, uid: u32) -> Option<u32> {
+        self.uids.binary_search(&uid).ok().and_then(|index| u32::try_from(index + 1).ok())
+    }
+
+    /// All UIDs told, ascending.
+    pub fn uids(&self) -> &[u32] {
+        &self.uids
+    }
+
+    /// Number of the first message without \Seen (RFC 3501 7.1 UNSEEN).
+    pub fn first_unseen(&self, mailbox: &Mailbox) -> Option<u32> {
+        let unseen = |messages: &[Message]| {
+            messages
+                .iter()
+                .filter(|message| !message.flags.has(Flags::SEEN))
+                .find_map(|message| self.number(message.uid))
+        };
+        mailbox.read(unseen)
+    }
+
+    /// The messages that `set` means. UIDs that do not exist are passed over (RFC 3501 6.4.8); a message number
+    /// that does not exist is the client's mistake.
+    pub fn pick(&self, set: &SequenceSet, by_uid: bool) -> Result<Picked, Reply> {
+        if by_uid {
+            let index = |found: usize| u32::try_from(found).unwrap_or(u32::MAX);
+            let star = self.uids.last().copied().unwrap_or(0);
+            let ranges = set.normalize(star).into_iter().filter_map(|(low, high)| {
+                let first = index(self.uids.partition_point(|uid| *uid < low));
+                let last = index(self.uids.partition_point(|uid| *uid <= high));
+                (first < last).then_some((first + 1, last))
+            });
+            return Ok(Picked(ranges.collect()));
+        }
+        let star = set.0.iter().any(|range| range.first.is_none() || range.last.is_none());
+        if self.uids.is_empty() && star {
+            // `1:*` of nothing is nothing: clients ask it of every mailbox they open.
+            return Ok(Picked::default());
+        }
+        let ranges = set.normalize(self.count());
+        if ranges.last().is_none_or(|(_, high)| *high > self.count()) {
+            return Err(Reply::bad("No message has such a number in this mailbox"));
+        }
+        Ok(Picked(ranges))
+    }
+
+    /// UIDs of picked messages, ascending.
+    pub fn picked_uids(&self, picked: &Picked) -> Vec<u32> {
+        picked.numbers().filter_map(|number| self.uid(number)).collect()
+    }
+
+    /// Flags and keywords of those of `uids` (ascending) whose last change the client knows.
+    pub fn known_flags(&self, mailbox: &Mailbox, uids: &[u32]) -> Vec<(u32, Flags, u128)> {
+        let mut next = uids.iter().copied().peekable();
+        mailbox.read(|messages| {
+            let mut known = Vec::with_capacity(uids.len());
+            for message in messages {
+                while next.next_if(|uid| *uid < message.uid).is_some() {}
+                if next.next_if_eq(&message.uid).is_some() && message.modseq <= self.modseq {
+                    known.push((message.uid, message.flags, message.keywords));
+                }
+            }
+            known
+        })
+    }
+
+    /// Find out what changed since the last look and queue its announcements: expunges only if the
+    /// protocol allows them now. The mailbox should have been refreshed.
+    pub fn collect(&mut self, mailbox: &Mailbox, expunges: bool, own: Own<'_>) {
+        let generation = mailbox.generation();
+        let same = generation == self.generation && matches!(own, Own::None);
+        if same && !(self.held && expunges) {
+            return;
+        }
+        let (gone, arrived) = mailbox.read(|messages| self.compare(messages, own));
+        self.generation = generation;
+        self.held = !gone.is_empty() && !expunges;
+        if expunges {
+            self.forget(&gone);
+        }
+        if arrived {
+            self.queue.exists = true;
+            self.claim_recent(mailbox);
+        }
+        // After the messages: a keyword that one of them has is in the table by now.
+        let keywords = mailbox.keywords();
+        if keywords != self.keywords {
+            self.keywords = keywords;
+            self.queue.keywords = true;
+        }
+    }
+
+    /// Compare the list with the folder. Returns indices of told messages that are gone, and whether there are new ones (added
+    /// to the list here).
+    fn compare(&mut self, messages: &[Message], own: Own<'_>) -> (Vec<usize>, bool) {
+        let known = self.uids.len();
+        let (mut index, mut gone, mut modseq) = (0, Vec::new(), self.modseq);
+        for message in messages {
+            while index < known && self.uids[index] < message.uid {
+                gone.push(index);
+                index += 1;
+            }
+            if index == known {
+                self.uids.push(message.uid);
+            } else if self.uids[index] == message.uid {
+                index += 1;
+                if own.tells(message, message.modseq > self.modseq) {
+                    self.queue.flags.push(message.uid);
+                }
+            }
+            // Else: a UID below told ones that the client does not know. It came back from the dead; a number in the
+            // middle cannot be given any more, so this session does not see it.
+            modseq = modseq.max(message.modseq);
+        }
+        gone.extend(index..known);
+        self.modseq = modseq;
+        (gone, self.uids.len() > known)
+    }
+
+    fn forget(&mut self, gone: &[usize]) {
+        if gone.is_empty() {
+            return;
+        }
+        // From the highest number down, so that no response changes the meaning of the next.
+        self.queue.expunged.extend(gone.iter().rev().filter_map(|index| u32::try_from(index + 1).ok()));
+        let mut next = gone.iter().copied().peekable();
+        let (mut index, recent) = (0, &mut self.recent);
+        self.uids.retain(|uid| {
+            let leaves = next.next_if_eq(&index).is_some();
+            index += 1;
+            if leaves && let Ok(at) = recent.binary_search(uid) {
+                recent.remove(at);
+            }
+            !leaves
+        });
+    }
+
+    fn claim_recent(&mut self, mailbox: &Mailbox) {
+        self.recent.extend(mailbox.claim_recent(self.peek));
+        self.recent.sort_unstable();
+        self.recent.dedup();
+    }
+
+    /// The same folder was opened again, under another name: look at everything next time.
+    pub fn reopened(&mut self) {
+        self.generation = NEVER;
+    }
+
+    /// Is a long list of announcements being written? Then nothing new is looked for before it is out.
+    pub fn is_writing(&self) -> bool {
+        self.queue.flags_written > 0
+    }
+
+    /// Write queued announcements until the output is full. Returns whether all are written. With `with_uid`, FETCH
+    /// responses have the UID (RFC 3501 6.4.8: in answers to UID commands).
+    pub fn flush(&mut self, mailbox: &Mailbox, read_only: bool, with_uid: bool, out: &mut Out) -> bool {
+        if std::mem::take(&mut self.queue.keywords) {
+            self.write_flags(read_only, out);
+        }
+        for number in self.queue.expunged.drain(..) {
+            out.line(format!("* {number} EXPUNGE"));
+        }
+        if std::mem::take(&mut self.queue.exists) {
+            out.line(format!("* {} EXISTS", self.uids.len()));
+        }
+        let recent = self.recent_count();
+        if recent != self.recent_told {
+            self.recent_told = recent;
+            out.line(format!("* {recent} RECENT"));
+        }
+        if self.queue.flags.is_empty() {
+            return true;
+        }
+        let written = mailbox.read(|messages| self.write_fetches(messages, with_uid, out));
+        self.queue.flags_written += written;
+        let all = self.queue.flags_written == self.queue.flags.len();
+        if all {
+            self.queue = Queue::default();
+        }
+        all
+    }
+
+    /// The FLAGS and PERMANENTFLAGS responses (RFC 3501 7.2.6, 7.1).
+    pub fn write_flags(&self, read_only: bool, out: &mut Out) {
+        let system = || Flags::TABLE.iter().map(|row| row.2);
+        let keywords = || self.keywords.iter().map(String::as_str);
+        out.put("* FLAGS ");
+        response::list(out.buffer(), system().chain(keywords()));
+        out.put("\r\n* OK [PERMANENTFLAGS ");
+        if read_only {
+            out.put("()");
+        } else {
+            response::list(out.buffer(), system().chain(keywords()).chain(["\\*"]));
+        }
+        out.line("] Flags that last");
+    }
+
+    fn write_fetches(&self, messages: &[Message], with_uid: bool, out: &mut Out) -> usize {
+        let mut written = 0;
+        for uid in &self.queue.flags[self.queue.flags_written..] {
+            if out.full() {
+                break;
+            }
+            written += 1;
+            let found = messages.binary_search_by_key(uid, |message| message.uid);
+            if let (Ok(found), Some(number)) = (found, self.number(*uid)) {
+                out.put(format!("* {number} FETCH ("));
+                if with_uid {
+                    out.put(format!("UID {uid} "));
+                }
+                out.put("FLAGS ");
+                let message = &messages[found];
+                let recent = self.is_recent(*uid);
+                response::flags(out.buffer(), message.flags, recent, message.keywords, &self.keywords);
+                out.line(")");
+            }
+        }
+        written
+    }
+}
+
+impl Own<'_> {
+    /// Is the client told the flags of `message`, which `changed` since the last look or did not?
+    fn tells(self, message: &Message, changed: bool) -> bool {
+        match self {
+            Own::None => changed,
+            Own::Echo(uids) => changed || uids.binary_search(&message.uid).is_ok(),
+            Own::Silent(known) => {
+                let as_expected = known
+                    .binary_search_by_key(&message.uid, |known| known.0)
+                    .is_ok_and(|at| (message.flags, message.keywords) == (known[at].1, known[at].2));
+                changed && !as_expected
+            }
+        }
+    }
+}
