@@ -1,7 +1,7 @@
 //! What each module is told: a [`Config`] cut into the `Settings` of others.
 
 use super::Config;
-use crate::{account, net, smtp, store};
+use crate::{account, imap, net, smtp, store};
 
 impl Config {
     /// For `account`.
@@ -53,5 +53,10 @@ impl Config {
             starttls,
             ..smtp::Settings::default()
         }
+    }
+
+    /// For `imap`. `starttls`: is there a certificate?
+    pub fn imap(&self, starttls: bool) -> imap::Settings {
+        imap::Settings { max_message_size: self.limits.max_message_size, starttls }
     }
 }

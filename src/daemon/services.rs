@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::account::Accounts;
 use crate::config::{Config, Service};
+use crate::imap::{self, Imap};
 use crate::smtp::{self, Kind, Smtp};
 use crate::store::Stores;
 use crate::wire::{Peer, Session};
@@ -17,6 +18,7 @@ pub struct Services {
     /// Their mail.
     pub stores: Stores,
     smtp: Arc<smtp::Shared>,
+    imap: Arc<imap::Shared>,
 }
 
 impl Services {
@@ -31,6 +33,7 @@ impl Services {
         let (a, s) = (|| accounts.clone(), || stores.clone());
         Ok(Services {
             smtp: Arc::new(smtp::Shared { settings: config.smtp(starttls), accounts: a(), stores: s() }),
+            imap: Arc::new(imap::Shared { settings: config.imap(starttls), accounts: a(), stores: s() }),
             accounts,
             stores,
         })
@@ -44,7 +47,8 @@ impl Services {
                 Box::new(Smtp::new(self.smtp.clone(), Kind::Submission, peer))
             }
             Service::Lmtp => Box::new(Smtp::new(self.smtp.clone(), Kind::Lmtp, peer)),
-            Service::Imap | Service::Imaps | Service::Pop3 | Service::Pop3s => Box::new(Absent),
+            Service::Imap | Service::Imaps => Box::new(Imap::new(self.imap.clone(), peer)),
+            Service::Pop3 | Service::Pop3s => Box::new(Absent),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::cmd::States;
 use super::cmd::append::Upload;
 use super::reply::Reply;
 use super::view::{Own, View};
-use crate::account::{Login, Mechanism, Seat, User};
+use crate::account::{Login, Seat, User};
 use crate::notice::Notice;
 use crate::store::{self, Mailbox, Name, Store};
 use crate::wire::{Out, Peer, Tls};
@@ -87,7 +87,7 @@ impl Context {
 
     /// May the client send a password as it is (LOGIN, PLAIN)?
     pub fn may_send_password(&self) -> bool {
-        Login::mechanisms(&self.shared.accounts, &self.peer, self.tls.as_ref()).contains(&Mechanism::Plain)
+        !Login::mechanisms(&self.shared.accounts, &self.peer, self.tls.as_ref()).is_empty()
     }
 
     /// Is a command of these states allowed now?

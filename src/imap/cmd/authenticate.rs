@@ -8,16 +8,6 @@ use crate::account::{Login, Mechanism, Refusal, Step};
 use crate::imap::job::{Begun, Call};
 use crate::imap::reply::Reply;
 
-/// The name of a mechanism (IANA's SASL registry).
-pub fn name(mechanism: Mechanism) -> &'static str {
-    match mechanism {
-        Mechanism::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
-        Mechanism::ScramSha256 => "SCRAM-SHA-256",
-        Mechanism::Plain => "PLAIN",
-        Mechanism::Login => "LOGIN",
-    }
-}
-
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let args = &mut call.args;
     args.space()?;
@@ -39,14 +29,14 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let context = call.context;
     let (accounts, peer, tls) = (&context.shared.accounts, &context.peer, context.tls.as_ref());
     let offered = Login::mechanisms(accounts, peer, tls);
-    let Some(mechanism) = offered.iter().find(|offered| name(**offered).eq_ignore_ascii_case(wanted)) else {
+    let Some(mechanism) = Mechanism::from_name(wanted).filter(|wanted| offered.contains(wanted)) else {
         return Err(if offered.is_empty() {
             Reply::no("PRIVACYREQUIRED", "Start TLS before you log in")
         } else {
             Reply::no("CANNOT", "This mechanism is not offered")
         });
     };
-    let (login, step) = Login::sasl(accounts, peer, tls, *mechanism, initial.as_deref());
+    let (login, step) = Login::sasl(accounts, peer, tls, mechanism, initial.as_deref());
     Ok(Begun::Job(Box::new(Attempt { login, first: Some(step) })))
 }
 

@@ -1,6 +1,5 @@
 //! CAPABILITY (RFC 3501 6.1.1): what we can do, as far as it holds for this client now.
 
-use super::authenticate;
 use crate::account::Login;
 use crate::imap::context::{Context, State};
 use crate::imap::job::{Begun, Call};
@@ -26,7 +25,7 @@ pub fn list(context: &Context) -> String {
     }
     for mechanism in Login::mechanisms(&context.shared.accounts, &context.peer, context.tls.as_ref()) {
         all.push_str(" AUTH=");
-        all.push_str(authenticate::name(mechanism));
+        all.push_str(mechanism.name());
     }
     if !context.may_send_password() {
         // RFC 3501 6.2.3: a client must not send LOGIN then.

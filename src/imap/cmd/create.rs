@@ -3,7 +3,7 @@
 use crate::imap::job::{Begun, Call};
 use crate::imap::parse::{Cursor, Result as Parsed};
 use crate::imap::reply::Reply;
-use crate::store::{Role, Store};
+use crate::store::{Error, Role};
 
 pub(super) fn create(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;
@@ -11,8 +11,11 @@ pub(super) fn create(mut call: Call<'_>) -> Result<Begun, Reply> {
     let uses = uses(&mut call.args)?;
     call.args.end()?;
     let name = mailbox.name_to_be()?;
-    let store = call.context.store()?;
-    store.create(&name, role(store, &uses)?)?;
+    let role = role(&uses)?;
+    call.context.store()?.create(&name, role).map_err(|error| match error {
+        Error::Cannot(why) if role.is_some() => refused(why),
+        other => other.into(),
+    })?;
     Ok(Reply::ok("Create completed").into())
 }
 
@@ -35,22 +38,16 @@ fn uses<'a>(cursor: &mut Cursor<'a>) -> Parsed<Vec<&'a str>> {
     Ok(parameters.concat())
 }
 
-fn role(store: &Store, uses: &[&str]) -> Result<Option<Role>, Reply> {
-    // RFC 6154 section 3: refuse what cannot be had, with this code.
-    let refuse = |why: &'static str| Err(Reply::no("USEATTR", why));
-    let wanted = match uses {
-        [] => return Ok(None),
-        [one] => Role::from_attribute(&format!("\\{one}")),
-        _ => return refuse("A mailbox can have one special use"),
+fn role(uses: &[&str]) -> Result<Option<Role>, Reply> {
+    let [one] = uses else {
+        return if uses.is_empty() { Ok(None) } else { Err(refused("a mailbox can have one special use")) };
     };
-    match wanted {
-        None => refuse("No such special use"),
-        Some(Role::All | Role::Flagged) => refuse("Mailboxes that gather other mailboxes' messages are not supported"),
-        Some(role) if store.folders()?.iter().any(|folder| folder.exists && folder.role == Some(role)) => {
-            refuse("Another mailbox has this special use")
-        }
-        Some(role) => Ok(Some(role)),
-    }
+    Role::from_attribute(&format!("\\{one}")).map(Some).ok_or_else(|| refused("no such special use"))
+}
+
+/// RFC 6154 section 3: a mailbox that cannot have the use it is wanted for is not made.
+fn refused(why: &'static str) -> Reply {
+    Reply::no("USEATTR", why)
 }
 
 pub(super) fn delete(mut call: Call<'_>) -> Result<Begun, Reply> {
