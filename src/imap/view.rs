@@ -202,15 +202,10 @@ impl View {
         if same && !(self.held && expunges) {
             return;
         }
-        let (gone, arrived) = mailbox.read(|messages| self.compare(messages, own));
+        let arrived = mailbox.read(|messages| self.look(messages, expunges, own));
         self.generation = generation;
-        self.held = !gone.is_empty() && !expunges;
-        if expunges {
-            self.forget(&gone);
-        }
         if arrived {
-            self.queue.exists = true;
-            self.claim_recent(mailbox);
+            self.claim_recent(mailbox.claim_recent(self.peek));
         }
         // After the messages: a keyword that one of them has is in the table by now.
         let keywords = mailbox.keywords();
@@ -218,6 +213,17 @@ impl View {
             self.keywords = keywords;
             self.queue.keywords = true;
         }
+    }
+
+    /// Find and queue what is different in the folder. Returns whether there are new messages.
+    fn look(&mut self, messages: &[Message], expunges: bool, own: Own<'_>) -> bool {
+        let (gone, arrived) = self.compare(messages, own);
+        self.held = !gone.is_empty() && !expunges;
+        if expunges {
+            self.forget(&gone);
+        }
+        self.queue.exists |= arrived;
+        arrived
     }
 
     /// Compare the list with the folder. Returns indices of told messages that are gone, and whether there are new ones (added
@@ -265,8 +271,8 @@ impl View {
         });
     }
 
-    fn claim_recent(&mut self, mailbox: &Mailbox) {
-        self.recent.extend(mailbox.claim_recent(self.peek));
+    fn claim_recent(&mut self, uids: Vec<u32>) {
+        self.recent.extend(uids);
         self.recent.sort_unstable();
         self.recent.dedup();
     }
@@ -284,6 +290,14 @@ impl View {
     /// Write queued announcements until the output is full. Returns whether all are written. With `with_uid`, FETCH
     /// responses have the UID (RFC 3501 6.4.8: in answers to UID commands).
     pub fn flush(&mut self, mailbox: &Mailbox, read_only: bool, with_uid: bool, out: &mut Out) -> bool {
+        self.write_counts(read_only, out);
+        if self.queue.flags.is_empty() {
+            return true;
+        }
+        mailbox.read(|messages| self.write_fetches(messages, with_uid, out))
+    }
+
+    fn write_counts(&mut self, read_only: bool, out: &mut Out) {
         if std::mem::take(&mut self.queue.keywords) {
             self.write_flags(read_only, out);
         }
@@ -298,16 +312,6 @@ impl View {
             self.recent_told = recent;
             out.line(format!("* {recent} RECENT"));
         }
-        if self.queue.flags.is_empty() {
-            return true;
-        }
-        let written = mailbox.read(|messages| self.write_fetches(messages, with_uid, out));
-        self.queue.flags_written += written;
-        let all = self.queue.flags_written == self.queue.flags.len();
-        if all {
-            self.queue = Queue::default();
-        }
-        all
     }
 
     /// The FLAGS and PERMANENTFLAGS responses (RFC 3501 7.2.6, 7.1).
@@ -325,27 +329,29 @@ impl View {
         out.line("] Flags that last");
     }
 
-    fn write_fetches(&self, messages: &[Message], with_uid: bool, out: &mut Out) -> usize {
-        let mut written = 0;
+    /// Write queued FETCH responses until the output is full; returns whether all are written.
+    fn write_fetches(&mut self, messages: &[Message], with_uid: bool, out: &mut Out) -> bool {
         for uid in &self.queue.flags[self.queue.flags_written..] {
             if out.full() {
-                break;
+                return false;
             }
-            written += 1;
+            self.queue.flags_written += 1;
             let found = messages.binary_search_by_key(uid, |message| message.uid);
-            if let (Ok(found), Some(number)) = (found, self.number(*uid)) {
-                out.put(format!("* {number} FETCH ("));
-                if with_uid {
-                    out.put(format!("UID {uid} "));
-                }
-                out.put("FLAGS ");
-                let message = &messages[found];
-                let recent = self.is_recent(*uid);
-                response::flags(out.buffer(), message.flags, recent, message.keywords, &self.keywords);
-                out.line(")");
+            let (Ok(found), Some(number)) = (found, self.number(*uid)) else {
+                continue;
+            };
+            out.put(format!("* {number} FETCH ("));
+            if with_uid {
+                out.put(format!("UID {uid} "));
             }
+            out.put("FLAGS ");
+            let message = &messages[found];
+            let recent = self.is_recent(*uid);
+            response::flags(out.buffer(), message.flags, recent, message.keywords, &self.keywords);
+            out.line(")");
         }
-        written
+        self.queue = Queue::default();
+        true
     }
 }
 
@@ -362,5 +368,151 @@ impl Own<'_> {
                 changed && !as_expected
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::parse::Cursor;
+
+    fn message(uid: u32, flags: Flags, modseq: u64) -> Message {
+        Message { uid, flags, keywords: 0, modseq }
+    }
+
+    /// Messages of these UIDs without flags; their mod-sequences are their UIDs.
+    fn folder(uids: &[u32]) -> Vec<Message> {
+        uids.iter().map(|uid| message(*uid, Flags::NONE, u64::from(*uid))).collect()
+    }
+
+    fn view(uids: &[u32]) -> View {
+        let mut view = View::default();
+        view.look(&folder(uids), true, Own::None);
+        view.queue = Queue::default();
+        view
+    }
+
+    fn told(view: &mut View, messages: &[Message]) -> String {
+        let mut out = Out::new();
+        view.write_counts(false, &mut out);
+        while !view.write_fetches(messages, false, &mut out) {}
+        String::from_utf8_lossy(out.bytes()).replace("\r\n", "; ")
+    }
+
+    #[test]
+    fn arrivals_and_expunges() {
+        let mut view = view(&[1, 2, 3, 4, 5]);
+        let now = folder(&[2, 4, 5, 6, 7]);
+        assert!(view.look(&now, true, Own::None));
+        assert_eq!(told(&mut view, &now), "* 3 EXPUNGE; * 1 EXPUNGE; * 5 EXISTS; ");
+        assert_eq!(view.uids(), [2, 4, 5, 6, 7]);
+        assert_eq!(told(&mut view, &now), "", "once is enough");
+    }
+
+    #[test]
+    fn expunges_wait_and_numbers_hold() {
+        let mut view = view(&[1, 2, 3]);
+        let now = folder(&[3, 4]);
+        view.look(&now, false, Own::None);
+        assert_eq!(told(&mut view, &now), "* 4 EXISTS; ");
+        assert_eq!((view.number(3), view.uid(1), view.held), (Some(3), Some(1), true));
+        view.look(&now, true, Own::None);
+        assert_eq!(told(&mut view, &now), "* 2 EXPUNGE; * 1 EXPUNGE; ");
+        assert_eq!((view.number(3), view.held), (Some(1), false));
+    }
+
+    #[test]
+    fn a_message_that_comes_and_goes_between_two_looks_is_never_told() {
+        let mut view = view(&[1, 2]);
+        view.look(&folder(&[1, 2]), true, Own::None);
+        assert_eq!(told(&mut view, &folder(&[1, 2])), "");
+    }
+
+    #[test]
+    fn a_uid_that_comes_back_below_others_is_not_told() {
+        let mut view = view(&[1, 2, 3]);
+        view.look(&folder(&[1, 3]), true, Own::None);
+        told(&mut view, &[]);
+        view.look(&folder(&[1, 2, 3]), true, Own::None);
+        assert_eq!(told(&mut view, &folder(&[1, 2, 3])), "");
+        assert_eq!(view.uids(), [1, 3]);
+    }
+
+    #[test]
+    fn flags_of_others_are_told_once() {
+        let mut view = view(&[1, 2]);
+        let now = [message(1, Flags::SEEN, 9), message(2, Flags::NONE, 2)];
+        view.look(&now, false, Own::None);
+        assert_eq!(told(&mut view, &now), "* 1 FETCH (FLAGS (\\Seen)); ");
+        view.look(&now, false, Own::None);
+        assert_eq!(told(&mut view, &now), "");
+    }
+
+    #[test]
+    fn own_changes_are_echoed_or_silent() {
+        let now = [message(1, Flags::SEEN, 9), message(2, Flags::SEEN, 8), message(3, Flags::NONE, 3)];
+        let mut echo = view(&[1, 2, 3]);
+        echo.look(&now, false, Own::Echo(&[1, 3]));
+        let all = "* 1 FETCH (FLAGS (\\Seen)); * 2 FETCH (FLAGS (\\Seen)); * 3 FETCH (FLAGS ()); ";
+        assert_eq!(told(&mut echo, &now), all);
+        // Message 2 was changed by somebody else too: it is not as this session left it.
+        let mut silent = view(&[1, 2, 3]);
+        silent.look(&now, false, Own::Silent(&[(1, Flags::SEEN, 0), (2, Flags::DRAFT, 0)]));
+        assert_eq!(told(&mut silent, &now), "* 2 FETCH (FLAGS (\\Seen)); ");
+    }
+
+    #[test]
+    fn recent_is_counted_when_told() {
+        let mut view = view(&[1]);
+        view.claim_recent(vec![2, 3]);
+        assert_eq!(view.recent_count(), 0);
+        let now = folder(&[1, 2]);
+        view.look(&now, true, Own::None);
+        assert_eq!(told(&mut view, &now), "* 2 EXISTS; * 1 RECENT; ");
+        view.look(&folder(&[1]), true, Own::None);
+        assert_eq!(told(&mut view, &now), "* 2 EXPUNGE; * 0 RECENT; ");
+    }
+
+    #[test]
+    fn many_flags_are_written_in_steps() {
+        let uids: Vec<u32> = (1..=20_000).collect();
+        let mut view = view(&uids);
+        view.look(&folder(&uids), false, Own::Echo(&uids));
+        let (mut out, mut steps, mut lines) = (Out::new(), 1, 0);
+        while !view.write_fetches(&folder(&uids), true, &mut out) {
+            assert!(view.is_writing());
+            lines += memchr::memchr_iter(b'\n', out.bytes()).count();
+            out.clear();
+            steps += 1;
+        }
+        assert_eq!(lines + memchr::memchr_iter(b'\n', out.bytes()).count(), 20_000);
+        assert!(steps > 1 && !view.is_writing());
+    }
+
+    #[test]
+    fn sets_mean_messages() {
+        let view = view(&[10, 20, 30]);
+        let table: &[(&str, bool, Option<&[u32]>)] = &[
+            ("1:*", false, Some(&[1, 2, 3])),
+            ("*", false, Some(&[3])),
+            ("3,1", false, Some(&[1, 3])),
+            ("4", false, None),
+            ("2:9", false, None),
+            ("15:25", true, Some(&[2])),
+            ("1:5", true, Some(&[])),
+            ("500:*", true, Some(&[3])),
+            ("10,30", true, Some(&[1, 3])),
+            ("4294967295", true, Some(&[])),
+        ];
+        for (text, by_uid, expected) in table {
+            let set = Cursor::new(text.as_bytes()).sequence_set().unwrap();
+            let picked = view.pick(&set, *by_uid).ok().map(|picked| picked.numbers().collect::<Vec<_>>());
+            assert_eq!(picked.as_deref(), *expected, "{text}");
+        }
+        let all = Cursor::new(b"1:*").sequence_set().unwrap();
+        assert!(View::default().pick(&all, false).unwrap().is_empty());
+        assert!(View::default().pick(&Cursor::new(b"1").sequence_set().unwrap(), false).is_err());
+        let picked = view.pick(&Cursor::new(b"1,3").sequence_set().unwrap(), false).unwrap();
+        assert_eq!((picked.next_from(1), picked.next_from(2), picked.next_from(4)), (Some(1), Some(3), None));
     }
 }
