@@ -16,6 +16,7 @@ pub mod login;
 pub mod namespace;
 pub mod noop;
 pub mod rename;
+pub mod search;
 pub mod select;
 pub mod starttls;
 pub mod status;
@@ -128,6 +129,7 @@ pub static TABLE: &[Row] = {
         row("UNSELECT", S::SELECTED, Nothing, close::unselect),
         with_uid(row("EXPUNGE", S::SELECTED, All, expunge::begin)),
         with_uid(row("FETCH", S::SELECTED, ByNumber, fetch::begin)),
+        with_uid(row("SEARCH", S::SELECTED, ByNumber, search::begin)),
         with_uid(row("STORE", S::SELECTED, ByNumber, store::begin)),
         with_uid(row("COPY", S::SELECTED, All, copy::copy)),
         with_uid(row("MOVE", S::SELECTED, All, copy::move_)),
