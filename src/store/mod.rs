@@ -23,7 +23,6 @@ mod name;
 mod open;
 mod process;
 pub mod record;
-mod room;
 mod stores;
 pub mod subscriptions;
 pub mod tree;

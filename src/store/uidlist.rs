@@ -129,7 +129,7 @@ pub struct Damage {
     pub line: usize,
     /// What is wrong there.
     pub why: &'static str,
-    /// The header, if that was good.
+    /// The header, if that was good; its `guid` is empty if there was none.
     pub header: Option<Header>,
     /// Records before the fault.
     pub records: Vec<Record>,
@@ -218,7 +218,10 @@ impl UidList {
     }
 
     /// A list that is not on disk yet; the first write makes it.
-    pub fn new(dir: &Path, header: Header) -> UidList {
+    pub fn new(dir: &Path, mut header: Header) -> UidList {
+        if header.guid.is_empty() {
+            header.guid = new_guid();
+        }
         let place = Place { device: 0, inode: 0, end: 0, size: 0 };
         UidList { path: dir.join(FILE), header, place, last_uid: 0, records: 0, must_rewrite: true }
     }
@@ -339,6 +342,9 @@ impl UidList {
         if !lock.is_ours() {
             return Err(Error::Locked(self.path.clone()));
         }
+        // Dovecot takes a list without a GUID for broken, and removes it.
+        let guid = if header.guid.is_empty() { new_guid() } else { header.guid };
+        let header = Header { guid, ..header };
         let mut bytes = render_header(&header);
         let (mut count, mut last_uid) = (0, 0);
         for record in records {
@@ -627,7 +633,9 @@ mod tests {
         assert!(matches!(UidList::read(dir.path()).unwrap(), Found::Missing));
         let mut list = UidList::new(dir.path(), Header::new(9));
         assert!(list.wants_rewrite(0));
-        list.rewrite(&lock(dir.path()), list.header().clone(), [Record::new(1, b"a")].iter(), 0o600).unwrap();
+        let nameless = Header { guid: String::new(), ..list.header().clone() };
+        list.rewrite(&lock(dir.path()), nameless, [Record::new(1, b"a")].iter(), 0o600).unwrap();
+        assert!(is_guid(&list.header().guid), "Dovecot removes a list without a GUID");
         assert_eq!(list.header().next_uid, 2);
         assert_eq!(whole(dir.path()).0.header(), list.header());
     }

@@ -1,6 +1,6 @@
 //! New messages from our own sessions: APPEND, and the second half of COPY and MOVE.
 //!
-//! The files are complete and synced before the folder's locks are taken. Then, with nobody else changing the folder: a
+//! The files are complete and synced before the folder's locks are taken. Then, with nobody else giving UIDs in the folder: a
 //! rename for each into `cur/` (or `new/` if it has no flags, where other readers see it as new mail), one sync of the
 //! directory, one append to the uidlist, synced. If a step fails, every rename is taken back: all or none. After a crash
 //! in the middle, what has its name is mail and gets its UID at the next opening.
@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use super::super::draft::{Draft, place};
 use super::super::filename::{self, MessageName};
 use super::super::journal::{self, Known, Record as Note};
+use super::super::lock::Lock;
 use super::super::uidlist::{MAX_UID, Record};
 use super::super::watch::Which;
 use super::super::{Error, FILE_MODE, Result};
@@ -65,8 +66,12 @@ impl Mailbox {
         // Whatever lies there already came before.
         self.refresh_locked(disk, Effort::Needed)?;
         let files: Vec<File> = incoming.iter().map(target).collect();
+        // The lock before the names: a Dovecot beside us that finds a new name gives it a UID as soon as it gets the lock.
+        let lock = self.lock_files()?.ok_or_else(|| Error::Full(self.dir.clone()))?;
+        self.merge_others(disk, &lock)?;
         let mut done = 0;
-        let result = self.rename_all(incoming, &files, &mut done).and_then(|()| self.enroll(disk, incoming, &files));
+        let renamed = self.rename_all(incoming, &files, &mut done);
+        let result = renamed.and_then(|()| self.enroll(disk, lock, incoming, &files));
         if result.is_err() {
             self.take_back(&incoming[..done], &files);
         }
@@ -98,9 +103,7 @@ impl Mailbox {
     }
 
     /// UIDs for files that are in place, on the disk when this returns, and into the table.
-    fn enroll(&self, disk: &mut Disk, incoming: &[Incoming], files: &[File]) -> Result<Vec<u32>> {
-        let lock = self.lock_files()?.ok_or_else(|| Error::Full(self.dir.clone()))?;
-        self.merge_others(disk, &lock)?;
+    fn enroll(&self, disk: &mut Disk, lock: Lock, incoming: &[Incoming], files: &[File]) -> Result<Vec<u32>> {
         let first = self.state().next_uid.max(disk.list.header().next_uid);
         let count = u32::try_from(files.len()).unwrap_or(MAX_UID);
         if first.checked_add(count).is_none_or(|end| end >= MAX_UID) {
@@ -126,7 +129,7 @@ impl Mailbox {
     fn note_incoming(
         &self,
         disk: &mut Disk,
-        lock: &super::super::lock::Lock,
+        lock: &Lock,
         first: u32,
         modseq: u64,
         incoming: &[Incoming],

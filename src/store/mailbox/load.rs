@@ -20,7 +20,7 @@ use super::super::lock::{Guard, Lock};
 use super::super::process::Process;
 use super::super::uidlist::{self, Damage, Found, Header, Record, UidList};
 use super::super::watch::Which;
-use super::super::{Error, FILE_MODE, Owner, Result, filename, uidvalidity};
+use super::super::{Error, FILE_MODE, Owner, Result, courier, filename, uidvalidity};
 use super::pending::Pending;
 use super::refresh::Effort;
 use super::scan::Stamp;
@@ -37,6 +37,12 @@ impl Mailbox {
         let (lock, read_only) = take_lock(&dir, process.coexist)?;
         let (journal, mut memory) = Journal::open(&dir)?;
         let (list, records, unwritten) = read_list(root, &dir, lock.as_ref(), &mut memory)?;
+        if let Some(lock) = &lock
+            && let Err(error) = courier::import_keywords(&dir, lock)
+        {
+            // The mail is readable without them; the next opening tries again.
+            tracing::warn!(path = %dir.display(), %error, "cannot take over Courier's keywords");
+        }
         let keywords = Keywords::read(&dir)?;
         drop(lock);
         let header = list.header().clone();
@@ -59,7 +65,6 @@ impl Mailbox {
             stale_list: unwritten.then(Instant::now),
             stale_journal: false,
             watch: None,
-            has_twins: false,
         };
         let mailbox = Mailbox {
             process,
@@ -170,7 +175,10 @@ fn read_list(
             forget_other_validity(memory, list.header().uid_validity);
             return Ok((list, records, false));
         }
-        Found::Missing => rebuilt(None, memory),
+        Found::Missing => match rebuilt(None, memory) {
+            None => courier::uids(dir)?,
+            ours => ours,
+        },
         Found::Damaged(damage) => {
             tracing::error!(path = %dir.display(), line = damage.line, why = damage.why, "damaged dovecot-uidlist");
             if lock.is_some() {
@@ -219,8 +227,12 @@ fn rebuilt(damage: Option<Damage>, memory: &Memory) -> Option<(Header, Vec<Recor
             records.extend(memory.messages.iter().map(|(uid, known)| (*uid, Record::new(*uid, &known.base))));
             let highest = memory.expunged.iter().map(|(_, uid)| uid + 1).max().unwrap_or(1);
             let next = journal.as_ref().map_or(1, |journal| journal.next_uid).max(highest);
+            let guid = journal.as_ref().map_or(String::new(), |journal| journal.guid.clone());
             let mut header = list.or(journal)?;
             header.next_uid = header.next_uid.max(next);
+            if header.guid.is_empty() {
+                header.guid = guid;
+            }
             header
         }
     };

@@ -47,7 +47,12 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    fn merge(&mut self, later: Notes) {
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty() && !self.rescan
+    }
+
+    /// Add what came later.
+    pub(super) fn merge(&mut self, later: Notes) {
         self.events.extend(later.events);
         self.rescan |= later.rescan;
         self.durable.extend(later.durable);
@@ -58,8 +63,6 @@ impl Notes {
 #[derive(Default)]
 pub(super) struct Pending {
     notes: Mutex<Notes>,
-    /// How often somebody opened `cur/`.
-    opened: Mutex<u64>,
     came: Condvar,
     listeners: Mutex<Vec<Raiser>>,
 }
@@ -70,16 +73,12 @@ impl Pending {
         std::mem::take(&mut self.lock())
     }
 
-    /// How often `cur/` was opened, for [`Pending::wait_for_opening`].
-    pub(super) fn openings(&self) -> u64 {
-        *self.opened.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Wait until the watch has told of an opening after the first `before`, at most `time`; did it?
-    pub(super) fn wait_for_opening(&self, before: u64, time: Duration) -> bool {
-        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.came.wait_timeout_while(opened, time, |opened| *opened == before);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    /// Wait until there is a note, at most `time`.
+    pub(super) fn wait(&self, time: Duration) -> Notes {
+        let notes = self.lock();
+        let (mut notes, _) =
+            self.came.wait_timeout_while(notes, time, |notes| notes.is_empty()).unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut notes)
     }
 
     /// Put back what a refresh could not deal with; what came meanwhile stays behind it.
@@ -120,6 +119,7 @@ impl Pending {
             }
             !std::mem::replace(&mut notes.told, true)
         };
+        self.came.notify_all();
         if first {
             self.raise();
         }
@@ -167,10 +167,6 @@ impl Sink for Pending {
             Seen::Removed(name) => self.note(|notes| notes.events.push(event(name, What::Removed))),
             Seen::MovedAway(name) => self.note(|notes| notes.events.push(event(name, What::MovedAway))),
             Seen::DirectoryGone | Seen::Rescan => self.rescan(),
-            Seen::Opened => {
-                *self.opened.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-                self.came.notify_all();
-            }
             // Whoever is raised compares the times of the directories.
             Seen::Look => {
                 self.raise();
@@ -220,16 +216,15 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_with_the_opening() {
+    fn waiting_ends_with_the_first_note() {
         let pending = Pending::default();
-        let before = pending.openings();
-        assert!(!pending.wait_for_opening(before, Duration::from_millis(1)));
+        assert!(pending.wait(Duration::from_millis(1)).is_empty());
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| pending.wait_for_opening(before, Duration::from_secs(10)));
-            pending.seen(Which::Cur, Seen::Opened);
-            assert!(waiter.join().unwrap());
+            let waiter = scope.spawn(|| pending.wait(Duration::from_secs(10)));
+            pending.delivered(b"m");
+            let notes = waiter.join().unwrap();
+            assert!(notes.durable.contains(&b"m"[..]));
+            assert_eq!(notes.events[0].what, What::Appeared);
         });
-        pending.delivered(b"m");
-        assert!(pending.take().durable.contains(&b"m"[..]));
     }
 }
