@@ -1,7 +1,7 @@
 //! What each module is told: a [`Config`] cut into the `Settings` of others.
 
 use super::Config;
-use crate::{account, imap, net, smtp, store};
+use crate::{account, imap, net, pop3, smtp, store};
 
 impl Config {
     /// For `account`.
@@ -53,6 +53,11 @@ impl Config {
             starttls,
             ..smtp::Settings::default()
         }
+    }
+
+    /// For `pop3`. `stls`: is there a certificate?
+    pub fn pop3(&self, stls: bool) -> pop3::Settings {
+        pop3::Settings { hostname: self.hostname.clone(), stls, ..pop3::Settings::default() }
     }
 
     /// For `imap`. `starttls`: is there a certificate?

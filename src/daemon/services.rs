@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::account::Accounts;
 use crate::config::{Config, Service};
 use crate::imap::{self, Imap};
+use crate::pop3::{self, Pop3};
 use crate::smtp::{self, Kind, Smtp};
 use crate::store::Stores;
 use crate::wire::{Peer, Session};
@@ -19,6 +20,7 @@ pub struct Services {
     pub stores: Stores,
     smtp: Arc<smtp::Shared>,
     imap: Arc<imap::Shared>,
+    pop3: Arc<pop3::Shared>,
 }
 
 impl Services {
@@ -33,6 +35,7 @@ impl Services {
         let (a, s) = (|| accounts.clone(), || stores.clone());
         Ok(Services {
             smtp: Arc::new(smtp::Shared { settings: config.smtp(starttls), accounts: a(), stores: s() }),
+            pop3: Arc::new(pop3::Shared { settings: config.pop3(starttls), accounts: a(), stores: s() }),
             imap: Arc::new(imap::Shared { settings: config.imap(starttls), accounts: a(), stores: s() }),
             accounts,
             stores,
@@ -48,24 +51,7 @@ impl Services {
             }
             Service::Lmtp => Box::new(Smtp::new(self.smtp.clone(), Kind::Lmtp, peer)),
             Service::Imap | Service::Imaps => Box::new(Imap::new(self.imap.clone(), peer)),
-            Service::Pop3 | Service::Pop3s => Box::new(Absent),
+            Service::Pop3 | Service::Pop3s => Box::new(Pop3::new(self.pop3.clone(), peer)),
         }
-    }
-}
-
-/// Stands in for sessions that are being written: closes at once.
-struct Absent;
-
-impl Session for Absent {
-    fn step(
-        &mut self,
-        _: crate::wire::Event,
-        _: &mut crate::wire::Input,
-        _: &mut crate::wire::Out,
-    ) -> crate::wire::Want {
-        crate::wire::Want::Close
-    }
-    fn patience(&self) -> std::time::Duration {
-        std::time::Duration::ZERO
     }
 }

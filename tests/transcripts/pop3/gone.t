@@ -1,0 +1,29 @@
+# Another program removes a message that we have listed: its number stays      RFC 1939 5
+given 3 messages in INBOX
+1< +OK …
+1> USER alice
+1< +OK …
+1> PASS alice-secret
+1< +OK …
+1> UIDL
+1< +OK …
+1= 4
+do remove 2 from INBOX
+1> RETR 2
+1< -ERR …gone…
+1> RETR 3
+1< +OK …
+1<~ body 3
+1< .
+1> LIST
+1< +OK …
+1< 1 153
+1< 3 153
+1< .
+1> DELE 2
+1< -ERR …gone…
+1> DELE 3
+1< +OK …
+1> QUIT
+1< +OK Bye, 1 messages removed
+1x

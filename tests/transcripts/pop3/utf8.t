@@ -1,0 +1,43 @@
+# UTF8: before login only, and messages that need it                           RFC 6856 2, 5
+given file smtputf8.eml in INBOX
+given file latin1_header.eml in INBOX
+1< +OK …
+1> USER alice
+1< +OK …
+1> PASS alice-secret
+1< +OK …
+1> UTF8
+1< -ERR Already logged in
+1> LIST 1
+1< +OK 1 184
+1> RETR 1
+1< -ERR [UTF8] …
+1> TOP 1 0
+1< -ERR [UTF8] …
+1> RETR 2
+1< +OK 57 octets
+1<~ hallo
+1< .
+1> QUIT
+1< +OK …
+1x
+2< +OK …
+2> UTF8 now
+2< -ERR …
+2> UTF8
+2< +OK …
+2> STLS
+2< -ERR …
+2> USER alice
+2< +OK …
+2> PASS alice-secret
+2< +OK …
+2> RETR 1
+2< +OK 184 octets
+2<~ Subject: Grüße
+2<
+2< hallo
+2< .
+2> QUIT
+2< +OK …
+2x
