@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::reply::{self, Text};
 use crate::account::{Seat, User};
-use crate::store::{Error, Mailbox, Name, Pop3Lock, Stores};
+use crate::store::{Error, Mailbox, Name, Pop3Lock, Store, Stores};
 
 /// Longest UIDL (RFC 1939 7).
 const MAX_UIDL: usize = 70;
@@ -35,6 +35,8 @@ pub struct Maildrop {
     entries: Vec<Entry>,
     uid_validity: u32,
     _lock: Pop3Lock,
+    /// While somebody has the account open, all who open it share its folders, and so the lock.
+    _store: Arc<Store>,
     _seat: Seat,
 }
 
@@ -46,12 +48,13 @@ impl Maildrop {
     /// Open the INBOX of `user` for this session alone.
     pub fn open(stores: &Stores, user: Arc<User>, seat: Seat) -> Result<Maildrop, Text> {
         let open = || {
-            let mailbox = stores.open(&user.home)?.mailbox(&Name::inbox())?;
+            let store = stores.open(&user.home)?;
+            let mailbox = store.mailbox(&Name::inbox())?;
             let Some(lock) = mailbox.lock_pop3() else { return Ok(None) };
             mailbox.refresh()?;
-            Ok(Some((mailbox, lock)))
+            Ok(Some((store, mailbox, lock)))
         };
-        let (mailbox, lock) = match open() {
+        let (store, mailbox, lock) = match open() {
             Ok(Some(opened)) => opened,
             Ok(None) => return Err(reply::IN_USE),
             Err(error) => {
@@ -62,7 +65,7 @@ impl Maildrop {
         let new = |uid| Entry { uid, size: None, deleted: false, seen: false, gone: false };
         let entries = mailbox.read(|messages| messages.iter().map(|message| new(message.uid)).collect());
         let uid_validity = mailbox.uid_validity();
-        Ok(Maildrop { mailbox, user, entries, uid_validity, _lock: lock, _seat: seat })
+        Ok(Maildrop { mailbox, user, entries, uid_validity, _lock: lock, _store: store, _seat: seat })
     }
 
     /// How many messages there were at login.
