@@ -3,12 +3,11 @@ given folder Work
 1< * OK …
 1> l login alice@demo.test alice-secret
 1< l OK …
-1> a append Work (\\Seen urgent) "17-Jul-1996 02:44:25 -0700" {19}
+1> a append Work (\\Seen urgent) "17-Jul-1996 02:44:25 -0700" {20}
 1< + …
 1> Subject: x
 1> 
 1> body
-1> \-
 1> 
 1< a OK [APPENDUID $v 1] …
 1> b APPEND Work {12+}
@@ -55,5 +54,5 @@ given folder Work
 1> Subject: n
 1> 
 1< * 4 EXISTS
-1< * 4 RECENT
+1< * … RECENT
 1< o OK [APPENDUID $v 4] …

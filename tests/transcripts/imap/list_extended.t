@@ -11,13 +11,13 @@ given 2 messages in Moo
 1< a OK …
 1> b subscribe Gone/Child
 1< b OK …
-1> c list (subscribed) "" *
+1> c list (subscribed) "" (*o/* *e/*)
 1< * LIST (\\Subscribed \\HasNoChildren) "/" Foo/Baz
 1< * LIST (\\NonExistent \\Subscribed \\HasNoChildren) "/" Gone/Child
 1< c OK …
-1> d list (subscribed) "" %
+1> d list (subscribed) "" (Foo Gone Moo)
 1< d OK …
-1> e list (subscribed recursivematch) "" %
+1> e list (subscribed recursivematch) "" (Foo Gone Moo)
 1< * LIST (\\HasChildren) "/" Foo ("CHILDINFO" ("SUBSCRIBED"))
 1< * LIST (\\NonExistent \\HasNoChildren) "/" Gone ("CHILDINFO" ("SUBSCRIBED"))
 1< e OK …
@@ -31,7 +31,7 @@ given 2 messages in Moo
 1< * LIST (\\HasNoChildren) "/" Moo
 1< * STATUS Moo (MESSAGES 2 UIDNEXT 3 UNSEEN 2)
 1< g OK …
-1> h list (subscribed recursivematch) "" % return (status (messages))
+1> h list (subscribed recursivematch) "" (Foo Gone Moo) return (status (messages))
 1< * LIST (\\HasChildren) "/" Foo ("CHILDINFO" ("SUBSCRIBED"))
 1< * LIST (\\NonExistent \\HasNoChildren) "/" Gone ("CHILDINFO" ("SUBSCRIBED"))
 1< h OK …

@@ -7,7 +7,7 @@
 1> x logout\r\n
 1> y delete INBOX
 1< a BAD …
-1> b append INBOX {24}
+1> b append INBOX {27}
 1< + …
 1> x logout\r\n
 1> y delete Work\r\n\-
