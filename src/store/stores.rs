@@ -328,4 +328,39 @@ mod tests {
         store.subscribe(&name("a.b"), false).unwrap();
         assert!(!store.subscriptions().unwrap().contains(&name("A")));
     }
+
+    #[test]
+    fn renaming_inbox_moves_its_messages_and_leaves_its_children() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = stores().open(&home(dir.path(), Layout::Maildirpp)).unwrap();
+        store.create(&name("INBOX/Child"), None).unwrap();
+        for text in ["one", "two"] {
+            let mut draft = store.draft().unwrap();
+            draft.write(format!("Subject: {text}\r\n\r\n").as_bytes()).unwrap();
+            store.deliver(draft, &Name::inbox()).unwrap();
+        }
+        store.rename(&Name::inbox(), &name("Old/2026")).unwrap();
+        let count = |text: &str| store.mailbox(&name(text)).unwrap().read(<[_]>::len);
+        assert_eq!((count("INBOX"), count("Old/2026")), (0, 2));
+        assert!(store.exists(&name("INBOX/Child")).unwrap() && store.exists(&name("Old")).unwrap());
+        assert!(matches!(store.rename(&Name::inbox(), &name("Old")), Err(Error::Exists)));
+    }
+
+    #[test]
+    fn who_has_a_folder_open_is_told_that_it_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = stores().open(&home(dir.path(), Layout::Maildirpp)).unwrap();
+        for text in ["A", "A/B", "C"] {
+            store.create(&name(text), None).unwrap();
+        }
+        let open = ["A", "A/B", "C"].map(|text| store.mailbox(&name(text)).unwrap());
+        store.rename(&name("A"), &name("X")).unwrap();
+        store.delete(&name("C")).unwrap();
+        for mailbox in open {
+            assert!(matches!(mailbox.refresh(), Err(Error::NotFound)));
+        }
+        store.create(&name("C"), None).unwrap();
+        assert!(store.mailbox(&name("C")).unwrap().refresh().is_ok());
+        assert!(store.mailbox(&name("X/B")).unwrap().refresh().is_ok());
+    }
 }

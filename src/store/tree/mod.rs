@@ -6,12 +6,13 @@
 //!
 //! Symbolic links are not folders: nothing reached by a name lies outside the root.
 //!
-//! `spelling` turns names into directories and back; `change` makes, removes and renames folders, with what each leaves if it is
-//! cut short.
+//! `spelling` turns names into directories and back; `change` makes and removes folders and `rename` renames
+//! them, each with what it leaves if it is cut short.
 
 mod change;
 mod facts;
 mod list;
+mod rename;
 mod spelling;
 
 use std::fs;

@@ -1,0 +1,239 @@
+//! Renaming a folder with its children, under the tree's lock, durable when it returns.
+//!
+//! What a cut leaves, and who repairs it:
+//!
+//! | while | left | then |
+//! |---|---|---|
+//! | renaming one directory | the old name or the new | nothing to do: it is one rename |
+//! | renaming with children (Maildir++) | some under the old name, and `rename` in `mailcote.tree` | finished when the tree is next opened |
+//!
+//! UIDVALIDITY stays: every folder of a tree has its own, so that a name never gets an old one back (RFC 3501 section 2.3.1.1).
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use super::change::Moved;
+use super::{Facts, Tree, make_all};
+use crate::fsio;
+use crate::store::lock::Lock;
+use crate::store::{Error, Layout, Name, Result};
+
+impl Tree {
+    /// Rename a folder (not INBOX) with its children. Returns what moved.
+    pub fn rename(&self, from: &Name, to: &Name) -> Result<Vec<Moved>> {
+        if to.is_below(from) {
+            return Err(Error::Cannot("a mailbox cannot be renamed to a name below itself"));
+        }
+        if to.is_inbox() {
+            return Err(Error::Exists);
+        }
+        let lock = self.lock()?;
+        let folders = self.folders()?;
+        let moved = moves(&folders, from, to)?;
+        for change in &moved {
+            let target = change.to.as_ref().ok_or(Error::NotFound)?;
+            self.spelling().directory(target)?;
+            if folders.contains_key(target) {
+                return Err(Error::Exists);
+            }
+        }
+        // RFC 3501 section 6.3.5: superior names of the new one are made. The lock is ours alone, so `create` may not take it again.
+        if let Some(parent) = to.parent().filter(|parent| !parent.is_inbox() && !folders.contains_key(parent)) {
+            drop(lock);
+            match self.create(&parent, None) {
+                Ok(()) | Err(Error::Exists) => return self.rename(from, to),
+                Err(e) => return Err(e),
+            }
+        }
+        match self.layout {
+            Layout::Maildirpp => self.rename_flat(&lock, &folders, from, to, &moved)?,
+            Layout::Fs => self.rename_level(&lock, from, to, &moved)?,
+        }
+        Ok(moved)
+    }
+
+    /// Maildir++: a directory a folder.
+    fn rename_flat(
+        &self,
+        lock: &Lock,
+        folders: &BTreeMap<Name, PathBuf>,
+        from: &Name,
+        to: &Name,
+        moved: &[Moved],
+    ) -> Result<()> {
+        let mut facts = self.facts()?;
+        if moved.len() > 1 {
+            facts.rename = Some((from.clone(), to.clone()));
+            self.set_facts(lock, facts.clone())?;
+        }
+        self.rename_directories(folders, moved)?;
+        self.record_moves(lock, facts, moved)
+    }
+
+    fn rename_directories(&self, folders: &BTreeMap<Name, PathBuf>, moved: &[Moved]) -> Result<()> {
+        for change in moved {
+            if let (Some(old), Some(new)) = (folders.get(&change.from), &change.to) {
+                let (old, new) = (self.root.join(old), self.root.join(self.spelling().directory(new)?));
+                fsio::rename_new(&old, &new).map_err(|e| Error::io(&old, e))?;
+            }
+        }
+        fsio::sync_dir(&self.root).map_err(|e| Error::io(&self.root, e))
+    }
+
+    /// fs: one directory has all of it.
+    fn rename_level(&self, lock: &Lock, from: &Name, to: &Name, moved: &[Moved]) -> Result<()> {
+        let old = match self.find(from) {
+            Ok(directory) => directory,
+            Err(Error::NotFound) => self.root.join(self.spelling().directory(from)?),
+            Err(e) => return Err(e),
+        };
+        let new = self.root.join(self.spelling().directory(to)?);
+        // A level without folders may be left over; one with folders stays, and the rename fails.
+        match fsio::remove_dir(&new) {
+            Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                return Err(Error::Cannot("there are mailboxes below the new name already"));
+            }
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io(&new, e)),
+            _ => {}
+        }
+        if let Some(above) = new.parent() {
+            make_all(above)?;
+        }
+        fsio::rename_new(&old, &new).map_err(|e| Error::io(&old, e))?;
+        self.sync_above(&new)?;
+        self.sync_above(&old)?;
+        self.remove_empty_levels(&old)?;
+        self.record_moves(lock, self.facts()?, moved)
+    }
+
+    /// Roles go with their folders; an interrupted rename is done.
+    fn record_moves(&self, lock: &Lock, mut facts: Facts, moved: &[Moved]) -> Result<()> {
+        facts.rename = None;
+        for change in moved {
+            if let (Some(role), Some(to)) = (facts.roles.remove(&change.from), &change.to) {
+                facts.roles.insert(to.clone(), role);
+            }
+        }
+        if facts == self.facts()? {
+            return Ok(());
+        }
+        self.set_facts(lock, facts)
+    }
+
+    /// Complete a rename that a crash interrupted. A folder whose new name was taken meanwhile keeps the old one.
+    pub(super) fn finish_rename(&self, lock: &Lock) -> Result<()> {
+        let facts = self.facts()?;
+        let Some((from, to)) = facts.rename.clone() else { return Ok(()) };
+        tracing::info!(root = %self.root.display(), %from, %to, "finishing an interrupted rename");
+        let folders = self.folders()?;
+        let mut moved = moves(&folders, &from, &to).unwrap_or_default();
+        moved.retain(|change| {
+            let taken = change.to.as_ref().is_some_and(|to| folders.contains_key(to));
+            if taken {
+                tracing::error!(root = %self.root.display(), folder = %change.from, "cannot be renamed: name is taken");
+            }
+            !taken
+        });
+        // Roles of those that were renamed before the crash have not moved yet.
+        let mut all = moved.clone();
+        for name in facts.roles.keys().filter(|name| !folders.contains_key(name)) {
+            if let Some(new) = moved_name(name, &from, &to).filter(|new| folders.contains_key(new)) {
+                all.push(Moved { from: name.clone(), to: Some(new) });
+            }
+        }
+        self.rename_directories(&folders, &moved)?;
+        self.record_moves(lock, facts, &all)
+    }
+}
+
+/// `from` and everything below it, with their new names. [`Error::NotFound`] if there is nothing.
+fn moves(folders: &BTreeMap<Name, PathBuf>, from: &Name, to: &Name) -> Result<Vec<Moved>> {
+    let mut moved = Vec::new();
+    for name in folders.keys() {
+        if name == from || name.is_below(from) {
+            let to = moved_name(name, from, to).ok_or(Error::BadName("a mailbox below would get too long a name"))?;
+            moved.push(Moved { from: name.clone(), to: Some(to) });
+        }
+    }
+    if moved.is_empty() { Err(Error::NotFound) } else { Ok(moved) }
+}
+
+/// What `name` is called after `from` became `to`.
+fn moved_name(name: &Name, from: &Name, to: &Name) -> Option<Name> {
+    let rest = name.as_str().strip_prefix(from.as_str())?;
+    Name::parse(&format!("{to}{rest}")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::change::tests::{LAYOUTS, deliver, has_message, listed, name, uid_validity};
+    use super::super::list::tests::tree;
+    use super::*;
+    use crate::store::Role;
+
+    #[test]
+    fn rename_takes_the_children_along() {
+        for layout in LAYOUTS {
+            let (_root, tree) = tree(layout, &[]);
+            tree.create(&name("A/B"), None).unwrap();
+            tree.create(&name("Ab"), None).unwrap();
+            deliver(&tree, "A");
+            deliver(&tree, "A/B");
+            let before = uid_validity(&tree, "A/B");
+            let moved = tree.rename(&name("A"), &name("X/Y")).unwrap();
+            assert_eq!(moved.len(), 2);
+            assert_eq!(moved[1], Moved { from: name("A/B"), to: Some(name("X/Y/B")) });
+            assert_eq!(listed(&tree), ["INBOX", "Ab", "X", "X/Y", "X/Y/B"], "{layout:?}");
+            assert!(has_message(&tree, "X/Y", "A") && has_message(&tree, "X/Y/B", "A-B"));
+            assert_eq!(uid_validity(&tree, "X/Y/B"), before);
+            for (from, to, why) in [
+                ("X", "X/Z", "below itself"),
+                ("X", "Ab", "taken"),
+                ("X", "inbox", "INBOX"),
+                ("nothing", "else", "missing"),
+                ("Ab", "x\u{2028}/cur", "fs only"),
+            ] {
+                let renamed = tree.rename(&name(from), &name(to));
+                let allowed = why == "fs only" && layout == Layout::Maildirpp;
+                assert_eq!(renamed.is_ok(), allowed, "{layout:?} {why}: {renamed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_parent_that_only_its_children_imply_can_be_renamed() {
+        for layout in LAYOUTS {
+            let (_root, tree) = tree(layout, &[]);
+            tree.create(&name("A/B"), None).unwrap();
+            tree.delete(&name("A")).unwrap();
+            tree.rename(&name("A"), &name("C")).unwrap();
+            assert_eq!(listed(&tree), ["INBOX", "C?", "C/B"], "{layout:?}");
+            tree.create(&name("A"), None).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_interrupted_rename_is_finished() {
+        let (root, tree) = tree(Layout::Maildirpp, &[]);
+        for text in ["A/B", "A/C", "A/D"] {
+            tree.create(&name(text), None).unwrap();
+        }
+        tree.create(&name("A/E"), Some(Role::Sent)).unwrap();
+        tree.create(&name("A/F"), Some(Role::Junk)).unwrap();
+        // As a crash leaves it: announced, two renames done, one new name taken by somebody else meanwhile.
+        let mut facts = Facts::read(root.path()).unwrap().unwrap();
+        facts.rename = Some((name("A"), name("X")));
+        facts.write(root.path()).unwrap();
+        fs::rename(root.path().join(".A"), root.path().join(".X")).unwrap();
+        fs::rename(root.path().join(".A.E"), root.path().join(".X.E")).unwrap();
+        fs::create_dir_all(root.path().join(".X.D/cur")).unwrap();
+        let tree = Tree::open(root.path(), Layout::Maildirpp, false).unwrap();
+        assert_eq!(listed(&tree), ["INBOX", "A?", "A/D", "X", "X/B", "X/C", "X/D", "X/E", "X/F"]);
+        let facts = Facts::read(root.path()).unwrap().unwrap();
+        assert_eq!(facts.rename, None);
+        assert_eq!(facts.roles, [(name("X/E"), Role::Sent), (name("X/F"), Role::Junk)].into());
+    }
+}
