@@ -35,6 +35,8 @@ pub struct Context {
     pub state: State,
     /// The message of an APPEND that is being read or waits for its command line to end.
     pub upload: Option<Upload>,
+    /// The folder that the last APPEND, COPY or MOVE wrote to, held so that the next one finds it open.
+    pub target: Option<Arc<Mailbox>>,
 }
 
 /// RFC 3501 section 3.
@@ -77,7 +79,7 @@ impl Context {
     /// A new session.
     pub fn new(shared: Arc<Shared>, peer: Peer) -> Context {
         let tls = peer.tls.clone();
-        Context { shared, peer, tls, state: State::NotAuthenticated, upload: None }
+        Context { shared, peer, tls, state: State::NotAuthenticated, upload: None, target: None }
     }
 
     /// Can TLS be started?

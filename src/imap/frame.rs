@@ -150,6 +150,12 @@ impl Frame {
         Framed::Nothing
     }
 
+    /// Bytes that are held now.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        self.command.len()
+    }
+
     fn max_line(&self) -> usize {
         if self.logged_in { MAX_LINE } else { MAX_LINE_BEFORE_LOGIN }
     }
@@ -380,7 +386,7 @@ mod tests {
                     Framed::Refused(tag, reply) => format!("!{} {}", tag.unwrap_or("*".into()), reply.text),
                     Framed::Hopeless => "hopeless".into(),
                 });
-                assert!(frame.command.len() <= MAX_LINE + MAX_LITERALS + 2);
+                assert!(frame.held() <= MAX_LINE + MAX_LITERALS + 2);
                 if found.last().is_some_and(|last| last == "hopeless") {
                     break;
                 }

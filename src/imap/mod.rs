@@ -29,6 +29,9 @@ pub mod session;
 pub mod source;
 pub mod view;
 
+#[cfg(test)]
+mod testing;
+
 use std::sync::Arc;
 
 pub use session::Imap;

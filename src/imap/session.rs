@@ -81,6 +81,7 @@ impl Imap {
     }
 
     fn bye(&mut self, text: &str, out: &mut Out) -> Want {
+        tracing::info!(session = self.context.peer.id, why = text, "imap session ended by us");
         out.line(format!("* BYE {text}"));
         self.context.state = State::Logout;
         self.context.upload = None;
@@ -304,5 +305,88 @@ impl frame::Policy for Context {
         if let Some(upload) = &mut self.upload {
             upload.write(bytes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::testing::World;
+
+    #[test]
+    fn the_end_is_said() {
+        for (event, why) in [(Event::TimedOut, "* BYE Disconnected"), (Event::Shutdown, "* BYE Server is shutting")] {
+            let world = World::new();
+            let mut client = world.client();
+            assert!(client.happens(event).starts_with(why));
+            assert!(matches!(client.want, Want::Close));
+        }
+    }
+
+    #[test]
+    fn the_end_is_said_in_idle_and_in_a_literal_too() {
+        for before in ["b idle\r\n", "b append INBOX {100+}\r\nSubject: x\r\n", "b noop {5+}\r\nx"] {
+            let world = World::new();
+            let mut client = world.client();
+            client.login();
+            client.says(before);
+            assert!(client.happens(Event::Shutdown).starts_with("* BYE "), "{before}");
+            assert!(matches!(client.want, Want::Close), "{before}");
+        }
+    }
+
+    #[test]
+    fn patience_grows_with_trust() {
+        let world = World::new();
+        let mut client = world.client();
+        assert_eq!(client.session.patience(), PATIENCE_BEFORE_LOGIN);
+        client.login();
+        assert_eq!(client.session.patience(), PATIENCE);
+    }
+
+    #[test]
+    fn a_long_pipeline_lets_others_in_between() {
+        let world = World::new();
+        let mut client = world.client();
+        let said = client.says(&"a noop\r\n".repeat(100));
+        assert_eq!(said.lines().count(), 100);
+        assert!(client.steps > 100 / usize::try_from(COMMANDS_A_STEP).unwrap());
+    }
+
+    #[test]
+    fn an_upload_that_is_cut_off_leaves_no_file() {
+        let world = World::new();
+        let mut client = world.client();
+        client.login();
+        client.says("b append INBOX {100+}\r\nSubject: x\r\n");
+        assert_eq!(world.files("tmp"), 1);
+        drop(client);
+        assert_eq!(world.files("tmp"), 0);
+        assert_eq!(world.files("cur") + world.files("new"), 0);
+    }
+
+    #[test]
+    fn refused_commands_drop_their_upload() {
+        for end in [" trailing\r\n", "\nx\r\n", " {99999999999}\r\n"] {
+            let world = World::new();
+            let mut client = world.client();
+            client.login();
+            assert!(client.says(&format!("b append INBOX {{3+}}\r\nabc{end}")).starts_with("b BAD "), "{end}");
+            assert_eq!(world.files("tmp"), 0, "{end}");
+            assert!(client.says("c noop\r\n").starts_with("c OK "), "{end}");
+        }
+    }
+
+    #[test]
+    fn what_is_held_is_bounded() {
+        let world = World::new();
+        let mut client = world.client();
+        client.login();
+        client.says("b append INBOX {1000000+}\r\n");
+        for _ in 0..100 {
+            client.says(&"x".repeat(10_000));
+            assert!(client.session.frame.held() < 100);
+        }
+        assert!(client.says("\r\n").starts_with("b OK [APPENDUID "));
     }
 }

@@ -11,12 +11,14 @@
 //! whose mod-sequence is higher than any seen before has new flags. So a view costs four bytes a message, and not a copy of
 //! every flag.
 
-use super::parse::SequenceSet;
-use super::reply::Reply;
-use super::response;
+mod announce;
+mod pick;
+
+pub use pick::Picked;
+
 use crate::mail::Flags;
 use crate::store::{Mailbox, Message};
-use crate::wire::Out;
+use announce::Queue;
 
 /// No mailbox has lived through so many changes.
 const NEVER: u64 = u64::MAX;
@@ -43,18 +45,6 @@ pub struct View {
     queue: Queue,
 }
 
-/// Announcements that are decided but not written.
-#[derive(Debug, Default)]
-struct Queue {
-    keywords: bool,
-    /// Message numbers of EXPUNGE responses, last one first.
-    expunged: Vec<u32>,
-    exists: bool,
-    /// UIDs whose flags are to be told, ascending, and how many of them are written.
-    flags: Vec<u32>,
-    flags_written: usize,
-}
-
 /// Flag changes that this session itself just made (STORE).
 #[derive(Debug, Clone, Copy)]
 pub enum Own<'a> {
@@ -64,28 +54,6 @@ pub enum Own<'a> {
     Echo(&'a [u32]),
     /// Do not tell the flags of these messages (ascending UIDs) if they are just these: the client knows them (`.SILENT`).
     Silent(&'a [(u32, Flags, u128)]),
-}
-
-/// Messages that a sequence set means: ranges of message numbers, ascending.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Picked(Vec<(u32, u32)>);
-
-impl Picked {
-    /// The message numbers, ascending.
-    pub fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
-        self.0.iter().flat_map(|(low, high)| *low..=*high)
-    }
-
-    /// The smallest message number from `from` on.
-    pub fn next_from(&self, from: u32) -> Option<u32> {
-        let range = self.0.get(self.0.partition_point(|(_, high)| *high < from))?;
-        Some(range.0.max(from))
-    }
-
-    /// No message at all?
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl View {
@@ -147,36 +115,6 @@ impl View {
                 .find_map(|message| self.number(message.uid))
         };
         mailbox.read(unseen)
-    }
-
-    /// The messages that `set` means. UIDs that do not exist are passed over (RFC 3501 6.4.8); a message number
-    /// that does not exist is the client's mistake.
-    pub fn pick(&self, set: &SequenceSet, by_uid: bool) -> Result<Picked, Reply> {
-        if by_uid {
-            let index = |found: usize| u32::try_from(found).unwrap_or(u32::MAX);
-            let star = self.uids.last().copied().unwrap_or(0);
-            let ranges = set.normalize(star).into_iter().filter_map(|(low, high)| {
-                let first = index(self.uids.partition_point(|uid| *uid < low));
-                let last = index(self.uids.partition_point(|uid| *uid <= high));
-                (first < last).then_some((first + 1, last))
-            });
-            return Ok(Picked(ranges.collect()));
-        }
-        let star = set.0.iter().any(|range| range.first.is_none() || range.last.is_none());
-        if self.uids.is_empty() && star {
-            // `1:*` of nothing is nothing: clients ask it of every mailbox they open.
-            return Ok(Picked::default());
-        }
-        let ranges = set.normalize(self.count());
-        if ranges.last().is_none_or(|(_, high)| *high > self.count()) {
-            return Err(Reply::bad("No message has such a number in this mailbox"));
-        }
-        Ok(Picked(ranges))
-    }
-
-    /// UIDs of picked messages, ascending.
-    pub fn picked_uids(&self, picked: &Picked) -> Vec<u32> {
-        picked.numbers().filter_map(|number| self.uid(number)).collect()
     }
 
     /// Flags and keywords of those of `uids` (ascending) whose last change the client knows.
@@ -257,8 +195,10 @@ impl View {
         if gone.is_empty() {
             return;
         }
-        // From the highest number down, so that no response changes the meaning of the next.
-        self.queue.expunged.extend(gone.iter().rev().filter_map(|index| u32::try_from(index + 1).ok()));
+        // Written from the highest number down, so that no response changes the meaning of the next. What still waits
+        // from an earlier look goes first: these numbers count from after it.
+        let numbers = gone.iter().filter_map(|index| u32::try_from(index + 1).ok());
+        self.queue.expunged.splice(..0, numbers);
         let mut next = gone.iter().copied().peekable();
         let (mut index, recent) = (0, &mut self.recent);
         self.uids.retain(|uid| {
@@ -281,78 +221,6 @@ impl View {
     pub fn reopened(&mut self) {
         self.generation = NEVER;
     }
-
-    /// Is a long list of announcements being written? Then nothing new is looked for before it is out.
-    pub fn is_writing(&self) -> bool {
-        self.queue.flags_written > 0
-    }
-
-    /// Write queued announcements until the output is full. Returns whether all are written. With `with_uid`, FETCH
-    /// responses have the UID (RFC 3501 6.4.8: in answers to UID commands).
-    pub fn flush(&mut self, mailbox: &Mailbox, read_only: bool, with_uid: bool, out: &mut Out) -> bool {
-        self.write_counts(read_only, out);
-        if self.queue.flags.is_empty() {
-            return true;
-        }
-        mailbox.read(|messages| self.write_fetches(messages, with_uid, out))
-    }
-
-    fn write_counts(&mut self, read_only: bool, out: &mut Out) {
-        if std::mem::take(&mut self.queue.keywords) {
-            self.write_flags(read_only, out);
-        }
-        for number in self.queue.expunged.drain(..) {
-            out.line(format!("* {number} EXPUNGE"));
-        }
-        if std::mem::take(&mut self.queue.exists) {
-            out.line(format!("* {} EXISTS", self.uids.len()));
-        }
-        let recent = self.recent_count();
-        if recent != self.recent_told {
-            self.recent_told = recent;
-            out.line(format!("* {recent} RECENT"));
-        }
-    }
-
-    /// The FLAGS and PERMANENTFLAGS responses (RFC 3501 7.2.6, 7.1).
-    pub fn write_flags(&self, read_only: bool, out: &mut Out) {
-        let system = || Flags::TABLE.iter().map(|row| row.2);
-        let keywords = || self.keywords.iter().map(String::as_str);
-        out.put("* FLAGS ");
-        response::list(out.buffer(), system().chain(keywords()));
-        out.put("\r\n* OK [PERMANENTFLAGS ");
-        if read_only {
-            out.put("()");
-        } else {
-            response::list(out.buffer(), system().chain(keywords()).chain(["\\*"]));
-        }
-        out.line("] Flags that last");
-    }
-
-    /// Write queued FETCH responses until the output is full; returns whether all are written.
-    fn write_fetches(&mut self, messages: &[Message], with_uid: bool, out: &mut Out) -> bool {
-        for uid in &self.queue.flags[self.queue.flags_written..] {
-            if out.full() {
-                return false;
-            }
-            self.queue.flags_written += 1;
-            let found = messages.binary_search_by_key(uid, |message| message.uid);
-            let (Ok(found), Some(number)) = (found, self.number(*uid)) else {
-                continue;
-            };
-            out.put(format!("* {number} FETCH ("));
-            if with_uid {
-                out.put(format!("UID {uid} "));
-            }
-            out.put("FLAGS ");
-            let message = &messages[found];
-            let recent = self.is_recent(*uid);
-            response::flags(out.buffer(), message.flags, recent, message.keywords, &self.keywords);
-            out.line(")");
-        }
-        self.queue = Queue::default();
-        true
-    }
 }
 
 impl Own<'_> {
@@ -374,7 +242,7 @@ impl Own<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::parse::Cursor;
+    use crate::wire::Out;
 
     fn message(uid: u32, flags: Flags, modseq: u64) -> Message {
         Message { uid, flags, keywords: 0, modseq }
@@ -394,7 +262,7 @@ mod tests {
 
     fn told(view: &mut View, messages: &[Message]) -> String {
         let mut out = Out::new();
-        view.write_counts(false, &mut out);
+        assert!(view.write_counts(false, &mut out));
         while !view.write_fetches(messages, false, &mut out) {}
         String::from_utf8_lossy(out.bytes()).replace("\r\n", "; ")
     }
@@ -474,45 +342,32 @@ mod tests {
     }
 
     #[test]
+    fn many_expunges_are_written_in_steps() {
+        let uids: Vec<u32> = (1..=30_000).collect();
+        let mut view = view(&uids);
+        view.look(&[], true, Own::None);
+        let mut out = Out::new();
+        assert!(!view.write_counts(false, &mut out));
+        assert!(out.bytes().starts_with(b"* 30000 EXPUNGE\r\n"));
+        out.clear();
+        while !view.write_counts(false, &mut out) {
+            out.clear();
+        }
+        assert!(out.bytes().ends_with(b"* 2 EXPUNGE\r\n* 1 EXPUNGE\r\n"));
+    }
+
+    #[test]
     fn many_flags_are_written_in_steps() {
         let uids: Vec<u32> = (1..=20_000).collect();
         let mut view = view(&uids);
         view.look(&folder(&uids), false, Own::Echo(&uids));
         let (mut out, mut steps, mut lines) = (Out::new(), 1, 0);
         while !view.write_fetches(&folder(&uids), true, &mut out) {
-            assert!(view.is_writing());
             lines += memchr::memchr_iter(b'\n', out.bytes()).count();
             out.clear();
             steps += 1;
         }
         assert_eq!(lines + memchr::memchr_iter(b'\n', out.bytes()).count(), 20_000);
-        assert!(steps > 1 && !view.is_writing());
-    }
-
-    #[test]
-    fn sets_mean_messages() {
-        let view = view(&[10, 20, 30]);
-        let table: &[(&str, bool, Option<&[u32]>)] = &[
-            ("1:*", false, Some(&[1, 2, 3])),
-            ("*", false, Some(&[3])),
-            ("3,1", false, Some(&[1, 3])),
-            ("4", false, None),
-            ("2:9", false, None),
-            ("15:25", true, Some(&[2])),
-            ("1:5", true, Some(&[])),
-            ("500:*", true, Some(&[3])),
-            ("10,30", true, Some(&[1, 3])),
-            ("4294967295", true, Some(&[])),
-        ];
-        for (text, by_uid, expected) in table {
-            let set = Cursor::new(text.as_bytes()).sequence_set().unwrap();
-            let picked = view.pick(&set, *by_uid).ok().map(|picked| picked.numbers().collect::<Vec<_>>());
-            assert_eq!(picked.as_deref(), *expected, "{text}");
-        }
-        let all = Cursor::new(b"1:*").sequence_set().unwrap();
-        assert!(View::default().pick(&all, false).unwrap().is_empty());
-        assert!(View::default().pick(&Cursor::new(b"1").sequence_set().unwrap(), false).is_err());
-        let picked = view.pick(&Cursor::new(b"1,3").sequence_set().unwrap(), false).unwrap();
-        assert_eq!((picked.next_from(1), picked.next_from(2), picked.next_from(4)), (Some(1), Some(3), None));
+        assert!(steps > 1 && view.queue.flags.is_empty());
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn announced(context: &mut Context, mut before: Cursor<'_>, size: u64
     }
 }
 
-fn open(context: &Context, arguments: &Arguments<'_>, size: u64) -> Result<Upload, Reply> {
+fn open(context: &mut Context, arguments: &Arguments<'_>, size: u64) -> Result<Upload, Reply> {
     let limit = context.shared.settings.max_message_size;
     if size > limit {
         // RFC 4469 section 5.
@@ -87,8 +87,9 @@ fn open(context: &Context, arguments: &Arguments<'_>, size: u64) -> Result<Uploa
     if mailbox.is_read_only() {
         return Err(Reply::no("NOPERM", "Mailbox is read-only"));
     }
-    let draft = store.draft().map_err(Reply::from);
-    Ok(Upload { mailbox, draft: Ok(draft?) })
+    let draft = store.draft()?;
+    context.target = Some(Arc::clone(&mailbox));
+    Ok(Upload { mailbox, draft: Ok(draft) })
 }
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {

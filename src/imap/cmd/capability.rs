@@ -5,19 +5,14 @@ use crate::imap::context::{Context, State};
 use crate::imap::job::{Begun, Call};
 use crate::imap::reply::Reply;
 
-/// Before login too.
-const ALWAYS: &str = "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE";
-
-/// Announced after login: what only then can be used.
-const LOGGED_IN: &str = "NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED \
-                         LIST-STATUS XLIST";
+/// What every client can use, in the state that it belongs to. Before login too, since many clients ask only once.
+const ALWAYS: &str = "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE \
+                      SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS XLIST";
 
 /// The capabilities that hold now, separated by spaces.
 pub fn list(context: &Context) -> String {
     let mut all = String::from(ALWAYS);
     if !matches!(context.state, State::NotAuthenticated) {
-        all.push(' ');
-        all.push_str(LOGGED_IN);
         return all;
     }
     if context.may_start_tls() {

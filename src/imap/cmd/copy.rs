@@ -1,5 +1,7 @@
 //! COPY and MOVE, also with UID (RFC 3501 6.4.7, RFC 6851), with COPYUID (RFC 4315).
 
+use std::sync::Arc;
+
 use crate::imap::job::{Begun, Call};
 use crate::imap::reply::Reply;
 use crate::imap::response;
@@ -20,7 +22,7 @@ fn begin(mut call: Call<'_>, moves: bool) -> Result<Begun, Reply> {
     let target = call.args.mailbox()?;
     call.args.end()?;
     let target = target.name()?;
-    let store = std::sync::Arc::clone(call.context.store()?);
+    let store = Arc::clone(call.context.store()?);
     let selected = if moves { call.context.writable()? } else { call.context.selected()? };
     let picked = selected.view.pick(&set, call.uid)?;
     let uids = selected.view.picked_uids(&picked);
@@ -36,6 +38,7 @@ fn begin(mut call: Call<'_>, moves: bool) -> Result<Begun, Reply> {
         return Err(Reply::no("EXPUNGEISSUED", "All of these messages were expunged"));
     }
     let code = copy_uid(&target, &pairs);
+    call.context.target = Some(target);
     if moves {
         // RFC 6851 4.3: COPYUID in an untagged OK, before the EXPUNGE responses.
         Reply::ok_code(code, "Moved").write("*", call.out);

@@ -8,6 +8,8 @@ use crate::wire::Out;
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.end()?;
+    // Who waits needs no other folder open.
+    call.context.target = None;
     Ok(Begun::Job(Box::new(Idle)))
 }
 

@@ -289,7 +289,8 @@ mod tests {
 
     #[test]
     fn strings() {
-        let table: &[(&str, &[u8], Option<&[u8]>)] = &[
+        type Case = (&'static str, &'static [u8], Option<&'static [u8]>);
+        let table: &[Case] = &[
             ("atom", b"abc rest", Some(b"abc")),
             ("atom with ]", b"a]b", Some(b"a]b")),
             ("quoted", b"\"a b\"", Some(b"a b")),

@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn dates() {
-        let table: &[(&str, Option<(i32, u8, u8)>)] = &[
+        type Case = (&'static str, Option<(i32, u8, u8)>);
+        let table: &[Case] = &[
             ("1-Feb-1994", Some((1994, 2, 1))),
             ("\"01-feb-1994\"", Some((1994, 2, 1))),
             ("29-Feb-2024", Some((2024, 2, 29))),

@@ -1,0 +1,100 @@
+//! A small world for the tests of this module: alice of demo.test with an empty INBOX, and a client that holds one end of a
+//! session without a socket.
+
+use std::fs;
+use std::sync::Arc;
+
+use super::{Imap, Settings, Shared};
+use crate::account::{self, Accounts};
+use crate::store::{self, Layout, Stores};
+use crate::wire::{Event, Input, Out, Peer, Session, Want};
+
+/// alice's mail in a temporary directory.
+pub(super) struct World {
+    shared: Arc<Shared>,
+    dir: tempfile::TempDir,
+}
+
+impl World {
+    pub fn new() -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let domain = dir.path().join("domains/demo.test");
+        fs::create_dir_all(&domain).unwrap();
+        fs::write(domain.join("users"), "alice:{PLAIN}alice-secret\n").unwrap();
+        let accounts = Accounts::new(account::Settings {
+            domains: dir.path().join("domains"),
+            maildir: format!("{}/mail", dir.path().display()),
+            layout: Layout::Maildirpp,
+            delimiter: None,
+            detail: false,
+            default_domain: None,
+            postmaster: None,
+            system_domains: Vec::new(),
+            exempt: Vec::new(),
+            clear_on_loopback: true,
+            max_seats: 10,
+            scram: account::Scram::Auto,
+            secret_file: None,
+        });
+        let stores =
+            Stores::new(store::Settings { hostname: "host".into(), coexist: false, default_folders: Vec::new() });
+        let settings = Settings { max_message_size: 1_000_000, starttls: false };
+        let shared = Shared { settings, accounts: Arc::new(accounts.unwrap()), stores: stores.unwrap() };
+        World { shared: Arc::new(shared), dir }
+    }
+
+    /// How many files are in a directory of INBOX.
+    pub fn files(&self, directory: &str) -> usize {
+        fs::read_dir(self.dir.path().join("mail").join(directory)).map_or(0, Iterator::count)
+    }
+
+    /// A client on loopback, greeted.
+    pub fn client(&self) -> Client {
+        let (local, remote) = (([127, 0, 0, 1], 143).into(), ([127, 0, 0, 1], 40_000).into());
+        let peer = Peer { remote, local, tls: None, id: 1 };
+        let session = Imap::new(Arc::clone(&self.shared), peer);
+        let mut client = Client { session, input: Input::new(), want: Want::Input, steps: 0 };
+        client.happens(Event::Opened);
+        client
+    }
+}
+
+/// One end of a conversation.
+pub(super) struct Client {
+    pub session: Imap,
+    input: Input,
+    /// What the session wanted last.
+    pub want: Want,
+    /// Steps it made.
+    pub steps: usize,
+}
+
+impl Client {
+    /// Let something happen; everything that is answered.
+    pub fn happens(&mut self, event: Event) -> String {
+        let (mut out, mut next) = (Out::new(), Some(event));
+        while let Some(event) = next {
+            self.steps += 1;
+            self.want = self.session.step(event, &mut self.input, &mut out);
+            next = match std::mem::replace(&mut self.want, Want::Continue) {
+                Want::Continue | Want::Pause(_) => Some(Event::Flushed),
+                Want::Work(work) => Some(Event::Answer(work())),
+                other => {
+                    self.want = other;
+                    None
+                }
+            };
+        }
+        String::from_utf8_lossy(out.bytes()).into_owned()
+    }
+
+    /// Send bytes; everything that is answered.
+    pub fn says(&mut self, bytes: &str) -> String {
+        self.input.extend(bytes.as_bytes());
+        self.happens(Event::Input)
+    }
+
+    pub fn login(&mut self) {
+        assert!(self.says("a login alice@demo.test alice-secret\r\n").starts_with("a OK "));
+    }
+}
