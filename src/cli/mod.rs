@@ -85,7 +85,8 @@ pub fn definition() -> clap::Command {
 pub fn run() -> ExitCode {
     let args = Args::parse();
     let file = args.config.clone().unwrap_or_else(|| DEFAULT_FILE.into());
-    let out = &mut io::stdout().lock();
+    // Not locked: `demo` prints from a thread of its own while this one serves.
+    let out = &mut io::stdout();
     let load = || Config::load(&file);
     let done = match args.command {
         Command::Serve => load().map_err(Failure::from).and_then(serve::run),

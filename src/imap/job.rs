@@ -60,6 +60,8 @@ pub enum Progress {
     Work(Work),
     /// To go on after a while.
     Pause(Duration),
+    /// To close the connection without another byte: what was written ends in the middle of something.
+    Abort,
     /// The command is over with this reply, and TLS begins behind it.
     StartTls(Reply),
 }

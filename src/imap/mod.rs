@@ -6,24 +6,28 @@
 //! - [`session`] runs them one after the other: [`cmd::TABLE`] says which command is allowed when and what may be
 //!   announced behind it; [`cmd`] has one file a command; [`job`] is a command that takes more than one step.
 //! - [`context`] is what a command may see and change; [`view`] is what the client was told of the open mailbox.
-//! - [`source`] reads a message's file by blocks, [`section`] finds pieces of it; [`bodystructure`] and [`mod@envelope`]
+//! - [`source`] reads a message's file by blocks, [`section`] finds pieces of it, [`answer`] sends them; [`bodystructure`] and [`mod@envelope`]
 //!   write what [`crate::mail`] found in it.
+//! - [`search`] decides whether a message matches, [`hunt`] looks into bodies for it.
 //! - [`reply`] and [`response`] write the answers.
 //!
 //! Nothing here knows a socket or a timer, and nothing here decides how mail lies on disk. To add an extension: a file in
 //! `cmd/`, its rows in the table, its grammar in `parse/`, its name in `cmd/capability.rs`.
 
+pub mod answer;
 pub mod bodystructure;
 pub mod cmd;
 pub mod context;
 pub mod envelope;
 pub mod frame;
+pub mod hunt;
 pub mod job;
 pub mod listing;
 pub mod parse;
 pub mod pattern;
 pub mod reply;
 pub mod response;
+pub mod search;
 pub mod section;
 pub mod session;
 pub mod source;

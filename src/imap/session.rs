@@ -199,6 +199,10 @@ impl Imap {
                 self.doing = Doing::Ending(running, reply);
                 return None;
             }
+            Progress::Abort => {
+                self.context.state = State::Logout;
+                return Some(Want::Close);
+            }
             Progress::StartTls(reply) => return Some(self.start_tls(&running, &reply, input, out)),
             Progress::Line => (Waits::Line(None), None),
             Progress::LineOrNotice(notice) => (Waits::Line(Some(notice)), None),

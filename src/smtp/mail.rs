@@ -44,7 +44,7 @@ fn begin(session: &Smtp, argument: &str) -> Result<Transaction, Reply> {
         return Err(reply::too_big(&session.shared.settings));
     }
     may_send(session, sender.as_ref())?;
-    Ok(Transaction::new(sender, parameters.utf8))
+    Ok(Transaction::new(sender, parameters.utf8, parameters.size.unwrap_or(0)))
 }
 
 /// Promise 7: the sender must belong to the login. The empty sender belongs to everybody: it is nobody's name, and

@@ -28,7 +28,10 @@ fn add(session: &Smtp, transaction: &mut Transaction, argument: &str) -> Result<
         refused => return Err(refusal(session, &address, refused)),
     };
     // All members of an alias or none: what is told to the client is about the address it named.
-    let places = recipients.iter().map(|recipient| place(session, recipient)).collect::<Result<Vec<_>, _>>()?;
+    let places = recipients
+        .iter()
+        .map(|recipient| place(session, transaction.announced, recipient))
+        .collect::<Result<Vec<_>, _>>()?;
     transaction.add(address, places);
     Ok(())
 }
@@ -69,10 +72,11 @@ fn refusal(session: &Smtp, address: &Address, resolved: Resolved) -> Reply {
     reply
 }
 
-/// The store and the folder for one user.
-fn place(session: &Smtp, recipient: &Recipient) -> Result<Place, Reply> {
+/// The store and the folder for one user, if there is room for the `announced` octets.
+fn place(session: &Smtp, announced: u64, recipient: &Recipient) -> Result<Place, Reply> {
     let user = recipient.user.clone();
     let found = session.shared.stores.open(&user.home).and_then(|store| {
+        store.room_for(announced)?;
         let folder = folder(&store, recipient.detail.as_deref())?;
         Ok((store, folder))
     });

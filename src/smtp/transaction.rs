@@ -23,6 +23,8 @@ pub(super) struct Transaction {
     pub sender: Option<Address>,
     /// MAIL said SMTPUTF8.
     pub utf8: bool,
+    /// What MAIL said with SIZE; 0 if nothing.
+    pub announced: u64,
     /// One for each copy: no user's folder twice, whatever aliases lead there.
     pub places: Vec<Place>,
     /// What each accepted RCPT named, and its places by index: LMTP answers for each (RFC 2033 4.2).
@@ -30,8 +32,8 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    pub(super) fn new(sender: Option<Address>, utf8: bool) -> Transaction {
-        Transaction { id: trace::new_id(), sender, utf8, places: Vec::new(), accepted: Vec::new() }
+    pub(super) fn new(sender: Option<Address>, utf8: bool, announced: u64) -> Transaction {
+        Transaction { id: trace::new_id(), sender, utf8, announced, places: Vec::new(), accepted: Vec::new() }
     }
 
     /// Accepted RCPT commands so far.

@@ -23,6 +23,7 @@ mod name;
 mod open;
 mod process;
 pub mod record;
+mod room;
 mod stores;
 pub mod subscriptions;
 pub mod tree;

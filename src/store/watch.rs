@@ -6,7 +6,8 @@
 //! thread, so a sink only makes a note and raises its notices.
 //!
 //! Opening and reading messages also makes events (`notify` 8 asks for IN_OPEN always): they are dropped before any lock is taken. Sessions
-//! that never wait (POP3, a short IMAP visit) set no watch at all, so in the normal case reading costs no event.
+//! that never wait (POP3, a short IMAP visit) set no watch at all, so in the normal case reading costs no event. One use is made of them:
+//! whoever opens `cur/` itself gets [`Seen::Opened`] behind everything that happened before, since all events come in one queue.
 //!
 //! The order that makes it exact, kept by the mailbox: set the watch, then scan, then believe events. The
 //! queue overflows (`Flag::Rescan`): every sink is told to look for itself. Watches run out (ENOSPC), or the directory
@@ -27,7 +28,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use notify::event::{Flag, ModifyKind, RenameMode};
+use notify::event::{AccessKind, Flag, ModifyKind, RenameMode};
 use notify::{Config, ErrorKind, EventKind, INotifyWatcher, RecursiveMode, Watcher};
 
 /// How often a folder that cannot be watched is looked at: Dovecot's own interval is 30 s; two `stat` calls a folder cost little.
@@ -49,6 +50,8 @@ pub(super) enum Seen<'a> {
     Rescan,
     /// Nothing is known: compare the directory's times.
     Look,
+    /// The directory `cur/` was opened: everything that happened before that has been told.
+    Opened,
 }
 
 /// Who is told. Called on the watch's thread: make a note, raise notices, return.
@@ -266,6 +269,8 @@ impl Shared {
             EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Seen::Appeared(name),
             EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Seen::MovedAway(name),
             EventKind::Remove(_) => Seen::Removed(name),
+            // Somebody opened `cur/` itself, perhaps a refresh that wants to know whether it was told everything.
+            EventKind::Access(AccessKind::Open(_)) if name == b"cur" => Seen::Opened,
             // Opened, read, closed, written, chmod: no name changed. `RenameMode::Both` repeats From and To.
             _ => return,
         };
@@ -278,7 +283,10 @@ impl Shared {
             if !matches!(seen, Seen::Appeared(_))
                 && let Some(entry) = table.directories.get(path)
             {
-                (entry.sinks.clone(), Seen::DirectoryGone)
+                (entry.sinks.clone(), if seen == Seen::Opened { seen } else { Seen::DirectoryGone })
+            } else if seen == Seen::Opened {
+                // A message of that name, or a directory that nobody looks at any more.
+                return;
             } else {
                 let Some(entry) = path.parent().and_then(|parent| table.directories.get(parent)) else { return };
                 (entry.sinks.clone(), seen)
@@ -361,6 +369,22 @@ mod tests {
             assert!(start.elapsed() < PATIENCE, "{:?} instead of {expected:?}", lock(&notes.0));
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    #[test]
+    fn opening_cur_tells_that_everything_before_was_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let (new, cur) = (dir.path().join("new"), dir.path().join("cur"));
+        fs::create_dir(&new).unwrap();
+        fs::create_dir(&cur).unwrap();
+        let watch = Watch::new();
+        let notes = Arc::new(Notes::default());
+        let sink: Arc<dyn Sink> = notes.clone();
+        let _looking = [watch.look(&new, Which::New, &sink), watch.look(&cur, Which::Cur, &sink)];
+        fs::write(new.join("cur"), "a message of that name").unwrap();
+        fs::File::open(new.join("cur")).unwrap();
+        fs::File::open(&cur).unwrap();
+        wait_for(&notes, &["New +cur", "Cur Opened"]);
     }
 
     fn look(watch: &Watch, dir: &Path, which: Which) -> (Arc<Notes>, Looking) {

@@ -8,6 +8,7 @@ pub mod copy;
 pub mod create;
 pub mod enable;
 pub mod expunge;
+pub mod fetch;
 pub mod id;
 pub mod idle;
 pub mod list;
@@ -15,6 +16,7 @@ pub mod login;
 pub mod namespace;
 pub mod noop;
 pub mod rename;
+pub mod search;
 pub mod select;
 pub mod starttls;
 pub mod status;
@@ -126,6 +128,8 @@ pub static TABLE: &[Row] = {
         row("CLOSE", S::SELECTED, Nothing, close::close),
         row("UNSELECT", S::SELECTED, Nothing, close::unselect),
         with_uid(row("EXPUNGE", S::SELECTED, All, expunge::begin)),
+        with_uid(row("FETCH", S::SELECTED, ByNumber, fetch::begin)),
+        with_uid(row("SEARCH", S::SELECTED, ByNumber, search::begin)),
         with_uid(row("STORE", S::SELECTED, ByNumber, store::begin)),
         with_uid(row("COPY", S::SELECTED, All, copy::copy)),
         with_uid(row("MOVE", S::SELECTED, All, copy::move_)),

@@ -27,6 +27,8 @@ const SETTLED: i64 = 30;
 enum Outcome {
     /// Only the first exists, or both are one file: the first counts.
     First,
+    /// Both are one file, and somebody may be about to remove one: the first counts for now.
+    Twins,
     /// Only the second exists.
     Second,
     /// Two messages; the second is called so now.
@@ -37,7 +39,8 @@ enum Outcome {
 
 impl Mailbox {
     /// Turn doubles into renamed and fresh files.
-    pub(super) fn settle_doubles(&self, _disk: &mut Disk, difference: &mut Difference) -> Result<()> {
+    pub(super) fn settle_doubles(&self, disk: &mut Disk, difference: &mut Difference) -> Result<()> {
+        disk.has_twins = false;
         for (uid, second) in std::mem::take(&mut difference.doubles) {
             let renamed = difference.renamed.iter().position(|row| row.0 == uid);
             let current = match renamed {
@@ -47,6 +50,7 @@ impl Mailbox {
             let Some(first) = current else { continue };
             match self.settle(&first, &second)? {
                 Outcome::First => {}
+                Outcome::Twins => disk.has_twins = true,
                 Outcome::Second => {
                     difference.renamed.retain(|row| row.0 != uid);
                     difference.renamed.push((uid, second));
@@ -66,6 +70,7 @@ impl Mailbox {
             };
             match self.settle(&fresh[at], &file)? {
                 Outcome::First => {}
+                Outcome::Twins => disk.has_twins = true,
                 Outcome::Second => fresh[at] = file,
                 Outcome::Two(file) => fresh.push(file),
                 Outcome::Neither => self.pending.rescan(),
@@ -92,7 +97,7 @@ impl Mailbox {
                     fsio::unlink(&path).map_err(|e| Error::io(&path, e))?;
                     outcome
                 } else {
-                    Outcome::First
+                    Outcome::Twins
                 }
             }
             (Some(_), Some(_)) if self.is_read_only() => Outcome::First,

@@ -65,6 +65,7 @@ impl Mailbox {
             stale_list: unwritten.then(Instant::now),
             stale_journal: false,
             watch: None,
+            has_twins: false,
         };
         let mailbox = Mailbox {
             process,

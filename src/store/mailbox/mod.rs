@@ -119,6 +119,8 @@ struct Disk {
     /// The journal lacks changes (disk full): write it anew.
     stale_journal: bool,
     watch: Option<[Looking; 2]>,
+    /// Some message has two names, seen a moment ago.
+    has_twins: bool,
 }
 
 impl Mailbox {

@@ -47,12 +47,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty() && !self.rescan
-    }
-
-    /// Add what came later.
-    pub(super) fn merge(&mut self, later: Notes) {
+    fn merge(&mut self, later: Notes) {
         self.events.extend(later.events);
         self.rescan |= later.rescan;
         self.durable.extend(later.durable);
@@ -63,6 +58,8 @@ impl Notes {
 #[derive(Default)]
 pub(super) struct Pending {
     notes: Mutex<Notes>,
+    /// How often somebody opened `cur/`.
+    opened: Mutex<u64>,
     came: Condvar,
     listeners: Mutex<Vec<Raiser>>,
 }
@@ -73,12 +70,16 @@ impl Pending {
         std::mem::take(&mut self.lock())
     }
 
-    /// Wait until there is a note, at most `time`.
-    pub(super) fn wait(&self, time: Duration) -> Notes {
-        let notes = self.lock();
-        let (mut notes, _) =
-            self.came.wait_timeout_while(notes, time, |notes| notes.is_empty()).unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut notes)
+    /// How often `cur/` was opened, for [`Pending::wait_for_opening`].
+    pub(super) fn openings(&self) -> u64 {
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wait until the watch has told of an opening after the first `before`, at most `time`; did it?
+    pub(super) fn wait_for_opening(&self, before: u64, time: Duration) -> bool {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.came.wait_timeout_while(opened, time, |opened| *opened == before);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// Put back what a refresh could not deal with; what came meanwhile stays behind it.
@@ -119,7 +120,6 @@ impl Pending {
             }
             !std::mem::replace(&mut notes.told, true)
         };
-        self.came.notify_all();
         if first {
             self.raise();
         }
@@ -167,6 +167,10 @@ impl Sink for Pending {
             Seen::Removed(name) => self.note(|notes| notes.events.push(event(name, What::Removed))),
             Seen::MovedAway(name) => self.note(|notes| notes.events.push(event(name, What::MovedAway))),
             Seen::DirectoryGone | Seen::Rescan => self.rescan(),
+            Seen::Opened => {
+                *self.opened.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+                self.came.notify_all();
+            }
             // Whoever is raised compares the times of the directories.
             Seen::Look => {
                 self.raise();
@@ -216,15 +220,16 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_with_the_first_note() {
+    fn waiting_ends_with_the_opening() {
         let pending = Pending::default();
-        assert!(pending.wait(Duration::from_millis(1)).is_empty());
+        let before = pending.openings();
+        assert!(!pending.wait_for_opening(before, Duration::from_millis(1)));
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| pending.wait(Duration::from_secs(10)));
-            pending.delivered(b"m");
-            let notes = waiter.join().unwrap();
-            assert!(notes.durable.contains(&b"m"[..]));
-            assert_eq!(notes.events[0].what, What::Appeared);
+            let waiter = scope.spawn(|| pending.wait_for_opening(before, Duration::from_secs(10)));
+            pending.seen(Which::Cur, Seen::Opened);
+            assert!(waiter.join().unwrap());
         });
+        pending.delivered(b"m");
+        assert!(pending.take().durable.contains(&b"m"[..]));
     }
 }

@@ -24,9 +24,8 @@ use super::scan::{self, Difference, File, Known, Stamp};
 use super::table::{Table, base_of};
 use super::{Disk, Mailbox};
 
-/// A directory's time has changed, its event has not come yet: wait so long for it before reading the directory. Events need some
-/// 50 microseconds; more on a busy machine, where a readdir would cost more, too.
-const EVENT_LAG: Duration = Duration::from_millis(5);
+/// The watch is this late at most; then it is not believed, and the directories are read. Usually it is some 50 microseconds.
+const WATCH_LAG: Duration = Duration::from_millis(100);
 
 /// How much a refresh does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +48,9 @@ impl Mailbox {
         self.set_watch(disk);
         let stamp = self.stamp(disk)?;
         let scanned = Instant::now();
+        let scan = effort == Effort::Scan || self.must_scan(disk, stamp);
         let mut notes = self.pending.take();
-        let scan = effort == Effort::Scan || self.must_scan(disk, stamp, &mut notes);
+        let scan = scan || notes.rescan;
         let result = self.take_in(disk, &mut notes, scan);
         match result {
             Ok(true) => disk.known = Some(Known::after_scan(disk.known, stamp, scanned)),
@@ -80,22 +80,19 @@ impl Mailbox {
         stamp
     }
 
-    fn must_scan(&self, disk: &Disk, stamp: Stamp, notes: &mut Notes) -> bool {
+    fn must_scan(&self, disk: &Disk, stamp: Stamp) -> bool {
         let Some(known) = &disk.known else { return true };
-        if notes.rescan {
-            return true;
-        }
         if !disk.is_watched() {
             return known.needs_scan(stamp);
         }
-        if notes.events.is_empty() && !known.is_at(stamp) {
-            let came = self.pending.wait(EVENT_LAG);
-            if came.is_empty() {
-                return true;
-            }
-            notes.merge(came);
-        }
-        notes.rescan
+        // Two names of one file are there, and no event tells when one becomes the only one.
+        disk.has_twins || !known.is_at(stamp) && !self.was_told_everything()
+    }
+
+    /// Something has changed: wait until the watch has told all of it. Opening `cur/` is an event, too, and comes last.
+    fn was_told_everything(&self) -> bool {
+        let before = self.pending.openings();
+        fs::File::open(self.subdirectory(Which::Cur)).is_ok() && self.pending.wait_for_opening(before, WATCH_LAG)
     }
 
     /// True if the directories were read.

@@ -1,0 +1,146 @@
+//! FETCH and UID FETCH (RFC 3501 6.4.5).
+//!
+//! A job that writes one response after the other and stops when the output is full or enough of the disk was read, so that
+//! ten gigabytes cost no more memory than one message's beginning. A file is opened only if an item needs it.
+//!
+//! Messages that are gone are passed over; the reply to FETCH by number says so (RFC 2180 section 4.1.2, RFC 5530),
+//! UID FETCH does not (RFC 3501 6.4.8). A file that cannot be opened is passed over too, and the reply is NO. If
+//! reading fails in the middle of a response, the connection ends: the client was told a size, and no bytes that we could make up
+//! are the message.
+
+use crate::imap::answer::{Answer, Facts, Wanted};
+use crate::imap::context::{Context, Selected};
+use crate::imap::job::{Begun, Call, Job, Progress, Wake};
+use crate::imap::parse::fetch::Item;
+use crate::imap::reply::Reply;
+use crate::imap::source::Source;
+use crate::imap::view::{Own, Picked};
+use crate::mail::Flags;
+use crate::store::{self, Change, Message};
+use crate::wire::Out;
+
+/// Bytes that one step may read from files: some milliseconds of work.
+const STEP_READ: u64 = 8 * 1024 * 1024;
+/// What opening a file counts as, in bytes read, so that a step that only looks at headers ends too.
+const OPEN_COST: u64 = 16 * 1024;
+/// Messages whose \Seen this command set and told, before the view hears of them: 320 KB.
+const MAX_TOLD: usize = 10_000;
+
+pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
+    call.args.space()?;
+    let fetch = call.args.fetch()?;
+    let picked = call.context.selected()?.view.pick(&fetch.set, call.uid)?;
+    let wanted = Wanted::new(fetch.items, call.uid);
+    let job =
+        Fetch { wanted, picked, next: 1, by_uid: call.uid, answer: None, told: Vec::new(), gone: false, failed: None };
+    Ok(Begun::Job(Box::new(job)))
+}
+
+struct Fetch {
+    wanted: Wanted,
+    picked: Picked,
+    /// The message number to go on from.
+    next: u32,
+    by_uid: bool,
+    /// The response in progress.
+    answer: Option<Answer>,
+    /// Flags that changed here and that the client was told.
+    told: Vec<(u32, Flags, u128)>,
+    /// A message was gone.
+    gone: bool,
+    /// The first error.
+    failed: Option<Reply>,
+}
+
+impl Job for Fetch {
+    fn step(&mut self, context: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
+        let selected = context.selected()?;
+        let mut budget = STEP_READ;
+        while !out.full() && budget > 0 {
+            match &mut self.answer {
+                Some(answer) => match answer.step(&self.wanted, selected.view.keywords(), out, &mut budget) {
+                    Ok(true) => self.answer = None,
+                    Ok(false) => {}
+                    Err(error) => {
+                        tracing::error!(%error, "cannot go on reading a message; connection closed in the middle of it");
+                        return Ok(Progress::Abort);
+                    }
+                },
+                None => {
+                    let Some(number) = self.picked.next_from(self.next) else {
+                        return Ok(Progress::Done(self.finish(selected)));
+                    };
+                    self.next = number.saturating_add(1);
+                    match self.begin(number, selected, out) {
+                        Ok(answer) => self.answer = answer,
+                        Err(store::Error::Gone) => self.gone = true,
+                        Err(error) => {
+                            self.failed.get_or_insert(error.into());
+                        }
+                    }
+                    budget = budget.saturating_sub(if self.wanted.extent.is_some() { OPEN_COST } else { 64 });
+                }
+            }
+        }
+        Ok(Progress::Continue)
+    }
+}
+
+impl Fetch {
+    /// Begin the response for a message. Everything that may find it gone comes before the first byte of it.
+    fn begin(&mut self, number: u32, selected: &mut Selected, out: &mut Out) -> store::Result<Option<Answer>> {
+        let Some(uid) = selected.view.uid(number) else { return Ok(None) };
+        let mailbox = &selected.mailbox;
+        let mut message = mailbox.message(uid).ok_or(store::Error::Gone)?;
+        let wants = |item| self.wanted.items.contains(&item);
+        let date = if wants(Item::InternalDate) { mailbox.internal_date(uid)? } else { 0 };
+        let size = if wants(Item::Size) { mailbox.wire_size(uid)? } else { 0 };
+        let source = match self.wanted.extent {
+            Some(extent) => {
+                let source = Source::new(mailbox.open(uid)?, extent);
+                Some(source.map_err(|error| store::Error::io(format!("message with UID {uid}").as_ref(), error))?)
+            }
+            None => None,
+        };
+        let tell_flags = self.wanted.sets_seen && self.set_seen(selected, &mut message);
+        let recent = selected.view.is_recent(uid);
+        let Message { flags, keywords, .. } = message;
+        let facts = Facts { number, uid, flags, recent, keywords, tell_flags, date, size };
+        Ok(Some(Answer::new(facts, source, out)))
+    }
+
+    /// Set \Seen. Returns whether that changed the flags, which the client then must be told. A disk on which it cannot be set
+    /// is no reason to keep the mail from its owner.
+    fn set_seen(&mut self, selected: &mut Selected, message: &mut Message) -> bool {
+        if selected.read_only || message.flags.has(Flags::SEEN) {
+            return false;
+        }
+        let mailbox = &selected.mailbox;
+        if let Err(error) = mailbox.store_flags(&[message.uid], Change::Add, Flags::SEEN, &[], None) {
+            tracing::warn!(%error, "cannot set \\Seen");
+            return false;
+        }
+        if let Some(now) = mailbox.message(message.uid) {
+            *message = now;
+        }
+        if self.told.len() == MAX_TOLD {
+            selected.view.collect(mailbox, false, Own::Silent(&self.told));
+            self.told.clear();
+        }
+        self.told.push((message.uid, message.flags, message.keywords));
+        true
+    }
+
+    fn finish(&mut self, selected: &mut Selected) -> Reply {
+        if !self.told.is_empty() {
+            selected.view.collect(&selected.mailbox, false, Own::Silent(&self.told));
+        }
+        match self.failed.take() {
+            Some(reply) => reply,
+            None if self.gone && !self.by_uid => {
+                Reply::no("EXPUNGEISSUED", "Some of the messages were expunged meanwhile")
+            }
+            None => Reply::ok("Fetch completed"),
+        }
+    }
+}

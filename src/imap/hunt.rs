@@ -1,0 +1,205 @@
+//! Looks for strings in the body of a message, for SEARCH BODY and TEXT.
+//!
+//! Reads the file twice by blocks: once for its parts, once for its texts, which are decoded and searched as they
+//! come. Attachments are passed over unread; headers of parts, and of messages inside the message, count as body, so that
+//! names of attachments are found. Memory: the part tree, a decoded block, and as much of the block before as the longest string.
+
+use std::io;
+
+use super::search::{Known, Program, folded_header};
+use super::source::Source;
+use crate::mail::part::{MAX_HEADER, Part, Scanner, Shape, Tree};
+use crate::mail::text::{self, Decoder};
+
+/// A hunt in progress.
+pub struct Hunt {
+    state: State,
+}
+
+enum State {
+    /// Looking for parts; the place in the file.
+    Scan(Box<Scanner>, u64),
+    /// Searching; the part.
+    Search(Tree, usize, Option<Reading>),
+}
+
+/// A text part that is being read.
+struct Reading {
+    at: u64,
+    end: u64,
+    decoder: Decoder,
+    /// The end of what was searched, and what was decoded since.
+    window: String,
+}
+
+impl Default for Hunt {
+    fn default() -> Self {
+        Hunt { state: State::Scan(Box::default(), 0) }
+    }
+}
+
+impl Hunt {
+    /// Go on for a block. Returns whether all is known: tests that found nothing are false then.
+    pub fn step(
+        &mut self,
+        source: &Source,
+        program: &Program,
+        known: &mut Known,
+        budget: &mut u64,
+    ) -> io::Result<bool> {
+        let mut buffer = Vec::new();
+        match &mut self.state {
+            State::Scan(scanner, at) => {
+                let block = source.block(*at, source.size(), &mut buffer)?;
+                scanner.push(block);
+                *at += block.len() as u64;
+                *budget = budget.saturating_sub(block.len() as u64);
+                if block.is_empty() {
+                    self.state = State::Search(std::mem::take(scanner).finish(), 0, None);
+                }
+                return Ok(false);
+            }
+            State::Search(tree, index, reading) => match tree.parts().get(*index) {
+                None => {
+                    let left: Vec<usize> = program.undecided(known).map(|(n, _)| n).collect();
+                    left.into_iter().for_each(|n| known[n] = Some(false));
+                    return Ok(true);
+                }
+                Some(part) => match reading {
+                    None => {
+                        if *index > 0 {
+                            let start = part.header.start.offset;
+                            let end = part.header.end.offset.min(start + MAX_HEADER as u64);
+                            find(&folded_header(&source.bytes(start..end)?), program, known);
+                        }
+                        // So that 10,000 parts without a text take their steps too.
+                        *budget = budget.saturating_sub(1024);
+                        *reading = Reading::of(part);
+                        *index += usize::from(reading.is_none());
+                    }
+                    Some(text) => {
+                        let block = source.block(text.at, text.end, &mut buffer)?;
+                        *budget = budget.saturating_sub(block.len() as u64);
+                        if text.search(block, program, known) {
+                            *reading = None;
+                            *index += 1;
+                        }
+                    }
+                },
+            },
+        }
+        Ok(program.judge(known).is_some())
+    }
+}
+
+impl Reading {
+    /// Begin to read a part, if it is a text.
+    fn of(part: &Part) -> Option<Reading> {
+        let media = part.content.media.as_ref();
+        if part.shape != Shape::Leaf || media.is_some_and(|media| !media.is_kind("text")) {
+            return None;
+        }
+        let charset = media.and_then(|media| media.param("charset"));
+        let decoder = Decoder::new(part.content.encoding.as_deref(), charset);
+        let range = part.body.range();
+        Some(Reading { at: range.start, end: range.end, decoder, window: String::new() })
+    }
+
+    /// Search the next block. Returns whether it was the last.
+    fn search(&mut self, block: &[u8], program: &Program, known: &mut Known) -> bool {
+        self.at += block.len() as u64;
+        // A file that was cut meanwhile ends early.
+        let last = block.is_empty() || self.at >= self.end;
+        let mut decoded = String::new();
+        self.decoder.push(block, last, &mut decoded);
+        text::fold(&decoded, &mut self.window);
+        find(&self.window, program, known);
+        let keep = program.undecided(known).map(|(_, needle)| needle.len()).max().unwrap_or(0);
+        let mut cut = self.window.len().saturating_sub(keep);
+        while !self.window.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        self.window.drain(..cut);
+        last
+    }
+}
+
+/// Make the tests that find their string in `folded`.
+fn find(folded: &str, program: &Program, known: &mut Known) {
+    let found: Vec<usize> =
+        program.undecided(known).filter(|(_, needle)| needle.is_in_folded(folded)).map(|(n, _)| n).collect();
+    found.into_iter().for_each(|n| known[n] = Some(true));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::parse::Cursor;
+    use crate::imap::source::Extent;
+    use std::io::Write;
+
+    fn matches(search: &str, message: &[u8]) -> bool {
+        let program = Program::new(Cursor::new(search.as_bytes()).search().unwrap(), 1, 1, &[]).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(message).unwrap();
+        let source = Source::new(file, Extent::All).unwrap();
+        let mut known = program.nothing_known();
+        program.look_at_header(source.header().0, &mut known);
+        let (mut hunt, mut budget) = (Hunt::default(), u64::MAX);
+        while program.judge(&known).is_none() {
+            hunt.step(&source, &program, &mut known, &mut budget).unwrap();
+        }
+        program.judge(&known).unwrap()
+    }
+
+    #[test]
+    fn bodies() {
+        let message = "Subject: outer\nContent-Type: multipart/mixed; boundary=x\n\npreamble\n--x\n\
+            Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\nGr=FC=DFe an al=\nle\n\
+            --x\nContent-Type: text/html\nContent-Transfer-Encoding: base64\n\nPHA+SGVsbG8gV29ybGQ8L3A+\n\
+            --x\nContent-Type: image/png; name=\"holiday.png\"\n\nsecretbytes\n\
+            --x\nContent-Type: message/rfc822\n\nSubject: =?utf-8?q?inn=C3=A9r?=\n\ninner text\n--x--\n";
+        let table = [
+            ("BODY \"GRÜßE AN ALLE\"", true),
+            ("BODY \"hello world\"", true),
+            ("BODY secretbytes", false),
+            ("BODY holiday.png", true),
+            ("BODY \"innér\"", true),
+            ("BODY \"INNER TEXT\"", true),
+            ("BODY outer", false),
+            ("TEXT outer", true),
+            ("TEXT \"hello world\"", true),
+            ("TEXT \"hello\" BODY \"inner\"", true),
+            ("TEXT hello BODY nothing", false),
+            ("OR BODY nothing BODY hello", true),
+            ("NOT BODY nothing", true),
+            ("BODY \"\"", true),
+        ];
+        for (search, want) in table {
+            assert_eq!(matches(search, message.as_bytes()), want, "{search}");
+        }
+    }
+
+    #[test]
+    fn strings_across_blocks() {
+        for shift in 0..8 {
+            let mut message = format!("A: b\n\n{}", "é".repeat(shift)).into_bytes();
+            message.extend(std::iter::repeat_n(b'.', 200_000));
+            for at in [128 * 1024 - 4, 192 * 1024 - 4] {
+                let text = "nädel".as_bytes();
+                message[at..at + text.len()].copy_from_slice(text);
+            }
+            assert!(matches("BODY \"NÄDEL.\"", &message));
+            message[128 * 1024 - 4] = b'x';
+            assert!(matches("BODY \"nÄdel..\"", &message));
+            message[192 * 1024 - 4] = b'x';
+            assert!(!matches("BODY \"nädel\"", &message));
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_nested_messages() {
+        let message = "Content-Type: message/rfc822\n\n".repeat(100_000);
+        assert!(!matches("BODY nothing", message.as_bytes()));
+    }
+}

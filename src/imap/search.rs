@@ -1,0 +1,372 @@
+//! Does a message match a SEARCH (RFC 3501 section 6.4.4)?
+//!
+//! A [`Program`] is the search made ready for one mailbox: strings in UTF-8 and folded, keywords as bits, sets as
+//! ranges. [`Program::judge`] decides with what is known so far, in three-valued logic, so that what is cheap is
+//! tried first: flags and numbers, then a stat, then the header, and the body only if all of that leaves it open.
+//! Nothing here opens a file; [`super::hunt`] looks into bodies.
+
+use time::Date;
+
+use super::parse::search::{Key, Op, Search, When};
+use super::reply::Reply;
+use crate::mail::header::{self, Field};
+use crate::mail::text::{self, Needle};
+use crate::mail::{Flags, date};
+use crate::store::Message;
+
+/// Charsets that we name when the client's is unknown (RFC 3501 section 7.1 BADCHARSET); all of the web's are known.
+const CHARSETS: &str =
+    "BADCHARSET (US-ASCII UTF-8 ISO-8859-1 WINDOWS-1252 KOI8-R ISO-2022-JP SHIFT_JIS EUC-KR BIG5 GB18030)";
+
+/// What a test has to look at, cheapest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cost {
+    /// What is in memory.
+    Memory,
+    /// The file's times and size.
+    Stat,
+    /// The header.
+    Header,
+    /// All of it.
+    Body,
+}
+
+/// One test of a message.
+enum Test {
+    Always,
+    Flag(Flags, bool),
+    /// `None`: a keyword that no message here has.
+    Keyword(Option<usize>, bool),
+    Recent(bool),
+    New,
+    Numbers(Vec<(u32, u32)>),
+    Uids(Vec<(u32, u32)>),
+    Arrived(When, Date),
+    Sent(When, Date),
+    Larger(u64),
+    Smaller(u64),
+    Header(Vec<u8>, Needle),
+    Body(Needle),
+    Text(Needle),
+}
+
+impl Test {
+    fn cost(&self) -> Cost {
+        match self {
+            Test::Always | Test::Flag(..) | Test::Keyword(..) | Test::Recent(_) | Test::New => Cost::Memory,
+            Test::Numbers(_) | Test::Uids(_) => Cost::Memory,
+            Test::Arrived(..) | Test::Larger(_) | Test::Smaller(_) => Cost::Stat,
+            Test::Sent(..) | Test::Header(..) => Cost::Header,
+            Test::Body(_) | Test::Text(_) => Cost::Body,
+        }
+    }
+}
+
+/// A message that may match.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Message number.
+    pub number: u32,
+    /// As the folder knows it.
+    pub message: Message,
+    /// \Recent in this session?
+    pub recent: bool,
+}
+
+/// What is known of one candidate: a value for each test, if it was made.
+pub type Known = Vec<Option<bool>>;
+
+/// A search, ready for one mailbox.
+pub struct Program {
+    tests: Vec<Test>,
+    ops: Vec<Op>,
+}
+
+impl Program {
+    /// Prepare `search` for a mailbox of `count` messages, `last_uid` the last of them, with these keywords.
+    pub fn new(search: Search, count: u32, last_uid: u32, keywords: &[String]) -> Result<Program, Reply> {
+        let charset = search.charset.as_deref().unwrap_or(b"utf-8");
+        if text::from_charset(charset, b"").is_none() {
+            return Err(Reply::no(CHARSETS, "Unknown charset"));
+        }
+        let needle = |bytes: &[u8]| {
+            text::from_charset(charset, bytes)
+                .map(|text| Needle::new(&text))
+                .ok_or_else(|| Reply::bad("A string to search for is not in its charset"))
+        };
+        let test = |key| {
+            Ok(match key {
+                Key::All => Test::Always,
+                Key::Flag(flag, is) => Test::Flag(flag, is),
+                Key::Keyword(name, is) => {
+                    Test::Keyword(keywords.iter().position(|k| k.eq_ignore_ascii_case(&name)), is)
+                }
+                Key::Recent(is) => Test::Recent(is),
+                Key::New => Test::New,
+                Key::Numbers(set) => Test::Numbers(set.normalize(count)),
+                Key::Uids(set) => Test::Uids(set.normalize(last_uid)),
+                Key::Arrived(when, date) => Test::Arrived(when, date),
+                Key::Sent(when, date) => Test::Sent(when, date),
+                Key::Larger(size) => Test::Larger(size),
+                Key::Smaller(size) => Test::Smaller(size),
+                Key::Header(field, text) => Test::Header(field, needle(&text)?),
+                Key::Body(text) => Test::Body(needle(&text)?),
+                Key::Text(text) => Test::Text(needle(&text)?),
+            })
+        };
+        Ok(Program { tests: search.keys.into_iter().map(test).collect::<Result<_, Reply>>()?, ops: search.ops })
+    }
+
+    /// Nothing known.
+    pub fn nothing_known(&self) -> Known {
+        vec![None; self.tests.len()]
+    }
+
+    /// The result, if what is known decides it. Postfix evaluation in Kleene's logic: unknown or true is true.
+    pub fn judge(&self, known: &Known) -> Option<bool> {
+        let mut stack: Vec<Option<bool>> = Vec::new();
+        for op in &self.ops {
+            match *op {
+                Op::Key(n) => stack.push(known[n]),
+                Op::Not => {
+                    let top = stack.pop().flatten();
+                    stack.push(top.map(|value| !value));
+                }
+                Op::Or => {
+                    let (b, a) = (stack.pop().flatten(), stack.pop().flatten());
+                    stack.push(any([a, b]));
+                }
+                Op::And(n) => {
+                    let values = stack.split_off(stack.len().saturating_sub(n));
+                    stack.push(any(values.into_iter().map(|v| v.map(|v| !v))).map(|v| !v));
+                }
+            }
+        }
+        stack.pop().flatten()
+    }
+
+    /// Make the tests of what is in memory.
+    pub fn look_at_memory(&self, candidate: &Candidate, known: &mut Known) {
+        let message = &candidate.message;
+        self.fill(Cost::Memory, known, |test| match test {
+            Test::Flag(flag, is) => message.flags.has(*flag) == *is,
+            Test::Keyword(bit, is) => bit.is_some_and(|bit| bit < 128 && message.keywords >> bit & 1 == 1) == *is,
+            Test::Recent(is) => candidate.recent == *is,
+            Test::New => candidate.recent && !message.flags.has(Flags::SEEN),
+            Test::Numbers(ranges) => is_in(ranges, candidate.number),
+            Test::Uids(ranges) => is_in(ranges, message.uid),
+            _ => true,
+        });
+    }
+
+    /// Make the tests of times and size; `date` and `size` are asked at most once.
+    pub fn look_at_stat<E>(
+        &self,
+        known: &mut Known,
+        date: impl FnOnce() -> Result<i64, E>,
+        size: impl FnOnce() -> Result<u64, E>,
+    ) -> Result<(), E> {
+        let uses = |wanted: fn(&Test) -> bool| self.tests.iter().any(wanted);
+        let day = if uses(|t| matches!(t, Test::Arrived(..))) { Some(date::day(date()?)) } else { None };
+        let size = if uses(|t| matches!(t, Test::Larger(_) | Test::Smaller(_))) { size()? } else { 0 };
+        self.fill(Cost::Stat, known, |test| match test {
+            Test::Arrived(when, limit) => day.is_some_and(|day| when.holds(day, *limit)),
+            Test::Larger(limit) => size > *limit,
+            Test::Smaller(limit) => size < *limit,
+            _ => false,
+        });
+        Ok(())
+    }
+
+    /// Make the tests of the header, and those tests of TEXT that are decided by it.
+    pub fn look_at_header(&self, header: &[u8], known: &mut Known) {
+        self.fill(Cost::Header, known, |test| match test {
+            Test::Sent(when, limit) => {
+                // RFC 3501 6.4.4: the date as written, disregarding time and zone.
+                let sent = header::find(header, "Date").next().and_then(|field| date::parse(field.value()));
+                sent.is_some_and(|sent| when.holds(sent.date(), *limit))
+            }
+            Test::Header(name, needle) => header::fields(header)
+                .filter(|field| !field.name.is_empty() && field.name.eq_ignore_ascii_case(name))
+                .any(|field| needle.is_empty() || needle.is_in(&text::of_header(field.value()))),
+            _ => false,
+        });
+        if self.undecided(known).next().is_none() {
+            return;
+        }
+        let folded = folded_header(header);
+        for (n, test) in self.tests.iter().enumerate() {
+            if let (Test::Text(needle), None) = (test, known[n])
+                && needle.is_in_folded(&folded)
+            {
+                known[n] = Some(true);
+            }
+        }
+    }
+
+    /// Tests of bodies that are not made yet: their numbers and what they look for.
+    pub fn undecided<'a>(&'a self, known: &'a Known) -> impl Iterator<Item = (usize, &'a Needle)> {
+        self.tests.iter().enumerate().filter_map(|(n, test)| match test {
+            Test::Body(needle) | Test::Text(needle) if known[n].is_none() => Some((n, needle)),
+            _ => None,
+        })
+    }
+
+    /// Does any test cost this?
+    pub fn uses(&self, cost: Cost) -> bool {
+        self.tests.iter().any(|test| test.cost() == cost)
+    }
+
+    fn fill(&self, cost: Cost, known: &mut Known, result: impl Fn(&Test) -> bool) {
+        for (test, known) in self.tests.iter().zip(known) {
+            if test.cost() == cost {
+                *known = Some(result(test));
+            }
+        }
+    }
+}
+
+/// All fields of a header as text to search in, one a line.
+pub fn folded_header(header: &[u8]) -> String {
+    let mut folded = String::new();
+    for Field { name, body, .. } in header::fields(header) {
+        if !name.is_empty() {
+            text::fold(&String::from_utf8_lossy(name), &mut folded);
+            folded.push_str(": ");
+        }
+        text::fold(&text::of_header(body), &mut folded);
+        folded.push('\n');
+    }
+    folded
+}
+
+/// True if one is true, false if all are false, else unknown.
+fn any(values: impl IntoIterator<Item = Option<bool>>) -> Option<bool> {
+    values.into_iter().fold(Some(false), |all, value| match (all, value) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (Some(false), Some(false)) => Some(false),
+        _ => None,
+    })
+}
+
+/// Is `number` in one of the sorted ranges?
+fn is_in(ranges: &[(u32, u32)], number: u32) -> bool {
+    ranges.get(ranges.partition_point(|range| range.1 < number)).is_some_and(|range| range.0 <= number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::parse::Cursor;
+
+    fn program(text: &[u8]) -> Result<Program, Reply> {
+        let search = Cursor::new(text).search().unwrap();
+        Program::new(search, 10, 100, &["Work".to_owned(), "$Junk".to_owned()])
+    }
+
+    fn candidate() -> Candidate {
+        let message = Message { uid: 70, flags: Flags::SEEN.with(Flags::DRAFT), keywords: 1, modseq: 1 };
+        Candidate { number: 7, message, recent: true }
+    }
+
+    /// What a search without bodies says of [`candidate`] with this header, of 1,000 bytes, from 2 January 2020.
+    fn judge(text: &str, header: &str) -> Option<bool> {
+        let program = program(text.as_bytes()).unwrap();
+        let mut known = program.nothing_known();
+        program.look_at_memory(&candidate(), &mut known);
+        program.look_at_stat::<()>(&mut known, || Ok(1_577_923_200), || Ok(1000)).unwrap();
+        program.look_at_header(header.as_bytes(), &mut known);
+        program.judge(&known)
+    }
+
+    #[test]
+    fn keys() {
+        let header =
+            "Date: Wed, 1 Jan 2020 23:59:59 -0800\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= an alle\nTo: a@b\nX-Empty:\n\n";
+        let matching = [
+            "ALL",
+            "SEEN",
+            "DRAFT",
+            "UNANSWERED",
+            "UNDELETED",
+            "UNFLAGGED",
+            "RECENT",
+            "KEYWORD work",
+            "UNKEYWORD $junk",
+            "UNKEYWORD None",
+            "7",
+            "1:*",
+            "5:9",
+            "UID 70",
+            "UID 60:80,90",
+            "UID *:1",
+            "SINCE 2-Jan-2020",
+            "ON 2-Jan-2020",
+            "BEFORE 3-Jan-2020",
+            "LARGER 999",
+            "SMALLER 1001",
+            "SENTON 1-Jan-2020",
+            "SENTSINCE 1-Jan-2020",
+            "SENTBEFORE 2-Jan-2020",
+            "SUBJECT \"GRÜßE\"",
+            "SUBJECT \"grüße an\"",
+            "TO A@B",
+            "HEADER x-empty \"\"",
+            "HEADER To \"\"",
+            "TEXT \"to: a@b\"",
+            "NOT ANSWERED",
+            "OR ANSWERED SEEN",
+            "SEEN DRAFT 7",
+            "(SEEN (DRAFT 7))",
+            "NOT (SEEN ANSWERED)",
+            "OR TEXT nowhere SEEN",
+        ];
+        for text in matching {
+            assert_eq!(judge(text, header), Some(true), "{text}");
+        }
+        let others = [
+            "UNSEEN",
+            "ANSWERED",
+            "OLD",
+            "NEW",
+            "KEYWORD $junk",
+            "UNKEYWORD work",
+            "6",
+            "8:*",
+            "UID 71:*",
+            "UID 7",
+            "SINCE 3-Jan-2020",
+            "ON 1-Jan-2020",
+            "BEFORE 2-Jan-2020",
+            "LARGER 1000",
+            "SMALLER 1000",
+            "SENTON 2-Jan-2020",
+            "SUBJECT b@a",
+            "CC \"\"",
+            "HEADER X-None \"\"",
+            "NOT SEEN",
+            "OR ANSWERED UNSEEN",
+            "SEEN ANSWERED",
+            "TEXT nowhere UNSEEN",
+        ];
+        for text in others {
+            assert_eq!(judge(text, header), Some(false), "{text}");
+        }
+        for text in ["BODY x", "TEXT nowhere", "OR BODY x UNSEEN", "BODY x SEEN", "NOT BODY x"] {
+            assert_eq!(judge(text, header), None, "{text}");
+        }
+        assert_eq!(judge("SENTBEFORE 1-Jan-2030", "Date: rubbish\n\n"), Some(false), "no date is no day");
+    }
+
+    #[test]
+    fn charsets() {
+        let latin = program(b"CHARSET ISO-8859-1 SUBJECT \"gr\xfc\xdfe\"").unwrap();
+        let mut known = latin.nothing_known();
+        latin.look_at_header("Subject: Grüße\n".as_bytes(), &mut known);
+        assert_eq!(latin.judge(&known), Some(true));
+        let refused = program(b"CHARSET x-klingon ALL").err().unwrap();
+        assert!(refused.code.unwrap().starts_with("BADCHARSET (US-ASCII UTF-8 "));
+        assert!(program(b"CHARSET utf-8 SUBJECT \"\xff\"").is_err());
+        assert!(program(b"SUBJECT \"\xc3\xa9\"").is_ok());
+    }
+}

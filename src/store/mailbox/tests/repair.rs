@@ -1,0 +1,185 @@
+//! Damaged and missing files, full and read-only disks, crashes between two steps.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::super::*;
+use super::*;
+use crate::clock;
+
+fn list(at: &Fixture) -> PathBuf {
+    at.maildir().join("dovecot-uidlist")
+}
+
+/// Three messages with UIDs 2, 4 and 5, UIDNEXT 6.
+fn with_history() -> (Fixture, u32) {
+    let at = Fixture::new();
+    let inbox = at.inbox();
+    for n in 1..=5 {
+        at.append(&inbox, &format!("{n}\r\n"), Flags::SEEN);
+    }
+    inbox.remove(&[1, 3]).unwrap();
+    let validity = inbox.uid_validity();
+    drop(inbox);
+    (at.restart(), validity)
+}
+
+fn assert_unchanged(at: &Fixture, validity: u32, case: &str) {
+    let inbox = at.inbox();
+    assert_eq!((uids(&inbox), inbox.uid_validity(), inbox.uid_next()), (vec![2, 4, 5], validity, 6), "{case}");
+    let texts: Vec<String> = uids(&inbox).into_iter().map(|uid| text(&inbox, uid)).collect();
+    assert_eq!(texts, ["2\n", "4\n", "5\n"], "{case}");
+}
+
+#[test]
+fn a_damaged_uidlist_is_set_aside_and_rebuilt() {
+    let whole = |text: &str| text.to_owned();
+    let cases: [(&str, &dyn Fn(&str) -> String); 6] = [
+        ("whole", &whole),
+        ("empty", &|_| String::new()),
+        ("NULs", &|text| "\0".repeat(text.len())),
+        ("header gone", &|text| text.split_once('\n').unwrap().1.into()),
+        ("order", &|text| {
+            let mut lines: Vec<&str> = text.lines().collect();
+            lines.swap(1, 2);
+            lines.join("\n") + "\n"
+        }),
+        ("half a line in the middle", &|text| text.replacen(" :", "\n:", 1)),
+    ];
+    for (case, damage) in cases {
+        let (at, validity) = with_history();
+        let text = fs::read_to_string(list(&at)).unwrap();
+        fs::write(list(&at), damage(&text)).unwrap();
+        assert_unchanged(&at, validity, case);
+        let broken = names(&at.maildir()).iter().filter(|name| name.starts_with("dovecot-uidlist.broken-")).count();
+        assert_eq!(broken, usize::from(case != "whole"), "{case}");
+        // And with what was rebuilt.
+        let at = at.restart();
+        assert_unchanged(&at, validity, case);
+    }
+}
+
+#[test]
+fn a_uidlist_or_a_journal_alone_is_enough() {
+    let (at, validity) = with_history();
+    fs::remove_file(list(&at)).unwrap();
+    assert_unchanged(&at, validity, "no uidlist");
+    let at = at.restart();
+    fs::remove_file(at.maildir().join("mailcote.journal")).unwrap();
+    assert_unchanged(&at, validity, "no journal");
+    let at = at.restart();
+    fs::write(list(&at), "nonsense").unwrap();
+    assert_unchanged(&at, validity, "journal that was begun anew");
+}
+
+#[test]
+fn a_uidlist_removed_or_damaged_while_open_is_written_again() {
+    for damage in [None, Some("garbage")] {
+        let (at, validity) = with_history();
+        let inbox = at.inbox();
+        match damage {
+            None => fs::remove_file(list(&at)).unwrap(),
+            Some(text) => fs::write(list(&at), text).unwrap(),
+        }
+        at.deliver("6\r\n");
+        inbox.refresh().unwrap();
+        assert_eq!((uids(&inbox), inbox.uid_validity()), (vec![2, 4, 5, 6], validity));
+        drop(inbox);
+        let at = at.restart();
+        let inbox = at.inbox();
+        assert_eq!((uids(&inbox), inbox.uid_validity()), (vec![2, 4, 5, 6], validity));
+    }
+}
+
+#[test]
+fn uids_that_another_program_gave_are_taken_over() {
+    let (at, _) = with_history();
+    let inbox = at.inbox();
+    // As Dovecot does it: the file first, then its line.
+    at.drop_in("cur", "99.other:2,", "other\n");
+    let mut text = fs::read_to_string(list(&at)).unwrap();
+    text.push_str("9 Phello W7 :99.other\n");
+    fs::write(list(&at), text).unwrap();
+    at.deliver("ours\r\n");
+    inbox.refresh().unwrap();
+    assert_eq!(uids(&inbox), [2, 4, 5, 9, 10]);
+    assert_eq!((inbox.stored_uidl(9).unwrap(), inbox.wire_size(9).unwrap()), ("hello".into(), 7));
+    assert_eq!(inbox.stored_uidl(10), None);
+}
+
+#[test]
+fn a_stale_line_in_the_list_makes_no_message() {
+    let (at, validity) = with_history();
+    // The journal is lost, and the list still has lines of what was expunged.
+    fs::remove_file(at.maildir().join("mailcote.journal")).unwrap();
+    assert_unchanged(&at, validity, "dead lines");
+    at.drop_in("cur", "1.back:2,", "x\n");
+    let inbox = at.inbox();
+    assert_eq!(uids(&inbox), [2, 4, 5, 6]);
+}
+
+#[test]
+fn counted_sizes_are_remembered() {
+    let at = Fixture::new();
+    at.drop_in("cur", "1.x:2,", "a\nb\n");
+    let inbox = at.inbox();
+    assert_eq!(inbox.wire_size(1).unwrap(), 6);
+    drop(inbox);
+    assert!(fs::read_to_string(list(&at)).unwrap().contains("1 W6 :1.x\n"));
+    let at = at.restart();
+    let inbox = at.inbox();
+    // Without a read: a wrong file would be noticed.
+    fs::write(at.maildir().join("cur/1.x:2,"), "changed in place").unwrap();
+    assert_eq!(inbox.wire_size(1).unwrap(), 6);
+}
+
+#[test]
+fn old_files_in_tmp_go_and_young_ones_stay() {
+    let at = Fixture::new();
+    let tmp = at.maildir().join("tmp");
+    fs::write(tmp.join("young"), "").unwrap();
+    fs::write(tmp.join("old"), "").unwrap();
+    let day = Duration::from_secs(24 * 3600);
+    let open_tmp = || fs::File::open(&tmp).unwrap();
+    // Not due: the directory was just made.
+    super::super::clean::clean(&tmp);
+    assert_eq!(at.names("tmp"), ["old", "young"]);
+    open_tmp().set_times(fs::FileTimes::new().set_accessed(std::time::SystemTime::now() - day)).unwrap();
+    super::super::clean::clean(&tmp);
+    assert_eq!(at.names("tmp"), ["old", "young"], "both are young by their ctime");
+    assert!(
+        clock::now()
+            - open_tmp().metadata().unwrap().accessed().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap()
+            < day
+    );
+}
+
+#[test]
+fn a_folder_without_permission_to_write_is_read_only() {
+    if nix::unistd::geteuid().is_root() {
+        // Root may write anywhere: play the part of somebody else, for this thread.
+        let at = Fixture::new();
+        at.drop_in("cur", "1.x:2,S", "x\n");
+        fs::set_permissions(at.root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for dir in ["", "cur", "new", "tmp"] {
+            fs::set_permissions(at.maildir().join(dir), fs::Permissions::from_mode(0o555)).unwrap();
+        }
+        fs::set_permissions(at.maildir().join("cur/1.x:2,S"), fs::Permissions::from_mode(0o444)).unwrap();
+        let nobody = Owner::User { uid: 65_534, gid: 65_534 };
+        let process = Arc::new(Process::new("host", false));
+        let root = at.maildir();
+        let inbox = Mailbox::load(Arc::clone(&process), &root, root.clone(), nobody).unwrap();
+        assert!(inbox.is_read_only());
+        assert_eq!((uids(&inbox), text(&inbox, 1)), (vec![1], "x\n".into()));
+        let refused = inbox.store_flags(&[1], Change::Add, Flags::FLAGGED, &[], None);
+        assert!(matches!(refused, Err(Error::ReadOnly(_))));
+        assert!(matches!(inbox.remove(&[1]), Err(Error::ReadOnly(_))));
+        let validity = inbox.uid_validity();
+        drop(inbox);
+        let again = Mailbox::load(process, &root, root.clone(), nobody).unwrap();
+        assert_eq!(again.uid_validity(), validity);
+        assert!(!list(&at).exists());
+        for dir in ["", "cur", "new", "tmp"] {
+            fs::set_permissions(at.maildir().join(dir), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+}

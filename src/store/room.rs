@@ -1,0 +1,55 @@
+//! Is there room on the disk for one more message?
+//!
+//! Asked before a message is sent to us, so that the sender is told before it sends megabytes that cannot be kept
+//! (promise 6: refused before DATA with a code that says whether to retry). An answer of yes is no reservation:
+//! whoever writes still meets [`Error::Full`]. A file system that cannot say counts as having room.
+
+use nix::errno::Errno;
+use nix::sys::statvfs::{FsFlags, statvfs};
+
+use super::{Error, Result, Store};
+
+/// Octets that stay free of new mail, so that on a nearly full disk the owner can still delete: uidlists and the like are
+/// replaced by writing new ones.
+const RESERVE: u64 = 16 * 1024 * 1024;
+/// Inodes that stay free for the same reason; file systems that count none (btrfs) say zero of zero.
+const RESERVE_INODES: u64 = 128;
+
+impl Store {
+    /// [`Error::Full`] if a message of `octets` would not fit beside the reserve, [`Error::ReadOnly`] if the file
+    /// system is. One system call.
+    pub fn room_for(&self, octets: u64) -> Result<()> {
+        let _owner = self.assume()?;
+        let root = &self.home.maildir;
+        let facts = match statvfs(root) {
+            Ok(facts) => facts,
+            Err(Errno::ENOSYS) => return Ok(()),
+            Err(errno) => return Err(Error::io(root, errno.into())),
+        };
+        if facts.flags().contains(FsFlags::ST_RDONLY) {
+            return Err(Error::ReadOnly(root.clone()));
+        }
+        let free = facts.blocks_available().saturating_mul(facts.fragment_size());
+        let is_short_of_inodes = facts.files() > 0 && facts.files_available() < RESERVE_INODES;
+        if is_short_of_inodes || free < octets.saturating_add(RESERVE) {
+            return Err(Error::Full(root.clone()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Home, Layout, Owner, Settings, Stores};
+    use super::*;
+
+    #[test]
+    fn a_message_larger_than_the_disk_has_no_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings { hostname: "h".into(), coexist: false, default_folders: Vec::new() };
+        let home = Home { maildir: dir.path().join("m"), layout: Layout::Maildirpp, owner: Owner::Daemon };
+        let store = Stores::new(settings).unwrap().open(&home).unwrap();
+        assert!(store.room_for(1).is_ok());
+        assert!(matches!(store.room_for(u64::MAX), Err(Error::Full(_))));
+    }
+}
