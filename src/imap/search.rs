@@ -242,11 +242,15 @@ pub fn folded_header(header: &[u8]) -> String {
 
 /// True if one is true, false if all are false, else unknown.
 fn any(values: impl IntoIterator<Item = Option<bool>>) -> Option<bool> {
-    values.into_iter().fold(Some(false), |all, value| match (all, value) {
-        (Some(true), _) | (_, Some(true)) => Some(true),
-        (Some(false), Some(false)) => Some(false),
-        _ => None,
-    })
+    let mut all = Some(false);
+    for value in values {
+        all = match (all, value) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (Some(false), Some(false)) => Some(false),
+            _ => None,
+        };
+    }
+    all
 }
 
 /// Is `number` in one of the sorted ranges?

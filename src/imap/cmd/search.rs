@@ -165,14 +165,12 @@ impl Search {
     /// Write the result until the output is full. Returns whether all is written.
     fn write(&mut self, out: &mut Out) -> bool {
         let written = self.written.unwrap_or(0);
-        let mut done = written;
-        for number in &self.found[written..] {
+        for (n, number) in self.found.iter().enumerate().skip(written) {
             if out.full() {
-                self.written = Some(done);
+                self.written = Some(n);
                 return false;
             }
             out.put(format!(" {number}"));
-            done += 1;
         }
         out.line("");
         true
