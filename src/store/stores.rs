@@ -4,13 +4,15 @@
 //! `cur/` and `new/` are made last: a home without them is not finished, and the next opening makes the rest.
 //!
 //! An account is kept as long as somebody holds it, so that all sessions and deliveries of a user share one [`Store`]
-//! and through it one [`super::Mailbox`] a folder.
+//! and through it one [`super::Mailbox`] a folder; and for a minute after it was opened, since mail and pollers come in
+//! bursts and opening costs a dozen system calls.
 //!
 //! Leaves on disk: the Maildir (see [`super::tree`]), `subscriptions`, `mailcote.tree`, lock files.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use super::mailbox::clean;
 use super::process::Process;
@@ -19,6 +21,10 @@ use super::{Assumed, Error, Home, Mailbox, Name, Result, Role, subscriptions};
 
 /// Accounts in the table before those that nobody holds any more are dropped from it; then again at twice what is left.
 const FIRST_CLEANING: usize = 256;
+/// Accounts kept open though nobody holds them: a kilobyte or so each. Must be below [`FIRST_CLEANING`].
+const MAX_KEPT: usize = 64;
+/// How long after its opening: short, so that `tmp/` is still cleaned and a tree still looked over now and then.
+const KEEP_FOR: Duration = Duration::from_secs(60);
 
 /// What the store is told by the configuration.
 #[derive(Debug, Clone)]
@@ -39,6 +45,8 @@ struct Shared {
     settings: Arc<Settings>,
     process: Arc<Process>,
     table: Mutex<Table>,
+    /// Opened lately, oldest first.
+    kept: Mutex<VecDeque<(Instant, Arc<Store>)>>,
 }
 
 /// Accounts by Maildir. A slot's own lock is held while its account is opened, so that two logins at once make one store and
@@ -65,7 +73,12 @@ impl Stores {
     pub fn new(settings: Settings) -> Result<Stores> {
         let table = Table { slots: HashMap::new(), clean_at: FIRST_CLEANING };
         let process = Arc::new(Process::new(&settings.hostname, settings.coexist));
-        Ok(Stores(Arc::new(Shared { settings: Arc::new(settings), process, table: Mutex::new(table) })))
+        Ok(Stores(Arc::new(Shared {
+            settings: Arc::new(settings),
+            process,
+            table: Mutex::new(table),
+            kept: Mutex::default(),
+        })))
     }
 
     /// The account at `home`, shared with everybody who has it open. Makes the Maildir and the default folders if
@@ -73,12 +86,23 @@ impl Stores {
     pub fn open(&self, home: &Home) -> Result<Arc<Store>> {
         let slot = self.slot(home);
         let mut slot = lock(&slot);
-        if let Some(store) = slot.upgrade() {
+        // A home that was removed is made anew, not served from memory.
+        if let Some(store) = slot.upgrade().filter(|store| store.is_there()) {
             return Ok(store);
         }
         let store = Arc::new(Store::open(home, Arc::clone(&self.0.settings), Arc::clone(&self.0.process))?);
         *slot = Arc::downgrade(&store);
+        self.keep(Arc::clone(&store));
         Ok(store)
+    }
+
+    fn keep(&self, store: Arc<Store>) {
+        let now = Instant::now();
+        let mut kept = lock(&self.0.kept);
+        while kept.front().is_some_and(|(opened, _)| kept.len() >= MAX_KEPT || now - *opened > KEEP_FOR) {
+            kept.pop_front();
+        }
+        kept.push_back((now, store));
     }
 
     /// Directories that somebody looks at and that cannot be watched: they are polled, and IDLE is told some seconds late. For metrics.
@@ -114,6 +138,12 @@ impl Store {
         drop(assumed);
         let (open, opening) = (Mutex::default(), Mutex::default());
         Ok(Store { home: home.clone(), settings, tree, open, opening, process })
+    }
+
+    /// Is INBOX where it was when the account was opened?
+    fn is_there(&self) -> bool {
+        let there = |part| self.home.maildir.join(part).is_dir();
+        self.assume().is_ok_and(|_owner| there("cur") || there("new"))
     }
 
     /// Where the account is.
@@ -297,8 +327,19 @@ mod tests {
         assert!(opened.iter().all(|store| Arc::ptr_eq(store, &opened[0])));
         let weak = Arc::downgrade(&opened[0]);
         drop(opened);
+        assert!(weak.upgrade().is_some(), "kept for a while");
+        lock(&stores.0.kept).clear();
         assert!(weak.upgrade().is_none(), "nobody holds it");
         stores.open(&home).unwrap();
+    }
+
+    #[test]
+    fn a_home_that_was_removed_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (stores, home) = (stores(), home(dir.path(), Layout::Maildirpp));
+        stores.open(&home).unwrap();
+        std::fs::remove_dir_all(&home.maildir).unwrap();
+        assert!(stores.open(&home).unwrap().exists(&name("Sent")).unwrap());
     }
 
     #[test]
@@ -311,7 +352,8 @@ mod tests {
             std::fs::create_dir_all(maildir.join("cur")).unwrap();
             stores.open(&Home { maildir, layout: Layout::Maildirpp, owner: Owner::Daemon }).unwrap();
         }
-        assert!(lock(&stores.0.table).slots.len() < 10);
+        assert!(lock(&stores.0.table).slots.len() < MAX_KEPT + 10);
+        assert!(lock(&stores.0.kept).len() <= MAX_KEPT);
         assert!(Arc::ptr_eq(&kept, &stores.open(&home(dir.path(), Layout::Maildirpp)).unwrap()));
     }
 
