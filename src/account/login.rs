@@ -18,10 +18,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::keyring::{Keyring, Verdict};
 use super::password::{self, Keys, Stored};
-use super::scram::{Channel, Exchange, First, Proof, Wrong};
+use super::scram::{Channel, Exchange, First, Wrong};
 use super::served::{Account, Found};
-use super::{Accounts, Scram, Seat, User, domain};
+use super::step::{Mechanism, Refusal, Step};
+use super::{Accounts, Scram, domain};
 use crate::wire::{Answer, Peer, Secret, Tls, Work};
 
 /// A refusal comes this long, or a multiple of it, after the check began. Longer than every check but a very costly one on a
@@ -34,69 +36,6 @@ const NONCE: usize = 18;
 /// What a password is checked against where no user has one.
 const NOBODY: &str =
     "{ARGON2ID}$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5cyBzYWx0ISE$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-
-/// What a login attempt wants next.
-pub enum Step {
-    /// Send this to the client (base64 by the protocol) and pass its answer to [`Login::respond`].
-    Challenge(Vec<u8>),
-    /// Return it as `Want::Work`, and pass the answer to [`Login::answered`].
-    Work(Work),
-    /// Return it as `Want::Pause` without any output, and call [`Login::resumed`] when it is over. It comes before the
-    /// check (an address or login that failed often) and before a refusal (every failure takes the same time).
-    Pause(Duration),
-    /// In. Keep the seat as long as the session lives: it counts connections of this user.
-    Granted(Arc<User>, Seat),
-    /// No: send the reply now.
-    Refused(Refusal),
-}
-
-/// Why a login was refused, as far as the client may know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// Wrong user, wrong password, disabled, whatever: one answer (AUTHENTICATIONFAILED, 535 5.7.8, -ERR [AUTH]).
-    Credentials,
-    /// Not base64, not the mechanism's syntax: 501 5.5.2, BAD.
-    Malformed,
-    /// The client sent `*`: 501 5.7.0, BAD.
-    Cancelled,
-    /// The password was right, but the user has too many connections ([LIMIT], 421).
-    TooMany,
-    /// The user files cannot be read now ([UNAVAILABLE], 454 4.7.0, [SYS/TEMP]).
-    Unavailable,
-}
-
-/// SASL mechanisms we know, in the order we announce them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mechanism {
-    /// SCRAM-SHA-256-PLUS, bound to the TLS connection.
-    ScramSha256Plus,
-    /// SCRAM-SHA-256.
-    ScramSha256,
-    /// PLAIN.
-    Plain,
-    /// LOGIN, which never was a standard and which clients still use.
-    Login,
-}
-
-impl Mechanism {
-    /// Mechanisms and their names.
-    pub const TABLE: [(Mechanism, &'static str); 4] = [
-        (Mechanism::ScramSha256Plus, "SCRAM-SHA-256-PLUS"),
-        (Mechanism::ScramSha256, "SCRAM-SHA-256"),
-        (Mechanism::Plain, "PLAIN"),
-        (Mechanism::Login, "LOGIN"),
-    ];
-
-    /// The name to announce.
-    pub fn name(self) -> &'static str {
-        Self::TABLE.iter().find(|row| row.0 == self).map_or("", |row| row.1)
-    }
-
-    /// By its name, in any case (RFC 4422 3.1 has capitals; clients vary).
-    pub fn from_name(name: &str) -> Option<Mechanism> {
-        Self::TABLE.iter().find(|row| row.1.eq_ignore_ascii_case(name)).map(|row| row.0)
-    }
-}
 
 /// One login attempt.
 pub struct Login {
@@ -134,23 +73,6 @@ struct Check {
     account: Option<Arc<Account>>,
     password: Option<Secret>,
     work: Work,
-}
-
-/// What a client's proof is checked against.
-enum Keyring {
-    Keys(Keys),
-    /// The password is stored as it is; the keys come from it.
-    Password(Stored, Vec<u8>),
-    /// Nobody's: derived as if, and never right.
-    Nobody(Vec<u8>),
-}
-
-/// What comes back from the pool.
-enum Verdict {
-    Wrong,
-    Right,
-    /// Right, and this is to be sent.
-    RightWith(Vec<u8>),
 }
 
 impl Login {
@@ -443,24 +365,6 @@ impl Login {
         self.accounts.slow.failed(self.ip, &self.name, now);
         self.state = State::Failing;
         Step::Pause(until_tick(now.saturating_duration_since(self.began)))
-    }
-}
-
-impl Keyring {
-    fn verdict(&self, proof: &Proof) -> Verdict {
-        let right = match self {
-            Keyring::Keys(keys) => proof.check(&keys.stored_key, &keys.server_key),
-            Keyring::Password(stored, salt) => stored
-                .derive_scram(salt, password::NEW_ITERATIONS)
-                .and_then(|keys| proof.check(&keys.stored_key, &keys.server_key)),
-            Keyring::Nobody(salt) => {
-                let keys = Keys::derive(b"nobody", salt, password::NEW_ITERATIONS);
-                // Worked out and thrown away: whoever guesses our stand-in password is still nobody.
-                let _ = proof.check(&keys.stored_key, &keys.server_key);
-                None
-            }
-        };
-        right.map_or(Verdict::Wrong, Verdict::RightWith)
     }
 }
 

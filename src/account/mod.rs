@@ -8,16 +8,18 @@
 //! |---|---|
 //! | `lines`, `users`, `aliases` | the grammar of the two files; used by the commands that write them, too |
 //! | `domain` | domain names in the form in which they are compared |
-//! | `watched`, `served`, `system` | the files in memory, the domains made from them, users of the system |
+//! | `watched`, `served`, `domains`, `system` | the files in memory, the domains made from them, users of the system |
 //! | `resolve` | from an address to users |
 //! | `password` | schemes |
-//! | `login`, `scram`, `slow`, `remember`, `seats` | login attempts |
+//! | `login`, `step`, `scram`, `keyring`, `slow`, `remember`, `seats` | login attempts |
 //!
 //! Refuses to guess: while a file cannot be read, the last good content stands, and whoever is not in it is told to come
 //! back later. Writes one file, the secret of [`Settings::secret_file`], at first start.
 
 pub mod aliases;
 pub mod domain;
+mod domains;
+mod keyring;
 mod lines;
 mod login;
 pub mod password;
@@ -27,6 +29,7 @@ mod scram;
 mod seats;
 mod served;
 mod slow;
+mod step;
 mod system;
 pub mod users;
 mod watched;
@@ -39,17 +42,19 @@ use std::{fs, io};
 use ring::rand::{SecureRandom, SystemRandom};
 
 pub use lines::Problem;
-pub use login::{Login, Mechanism, Refusal, Step};
+pub use login::Login;
 pub use resolve::{MAX_EXPANSION, MAX_NESTING};
 pub use seats::Seat;
+pub use step::{Mechanism, Refusal, Step};
 
 use crate::fsio;
 use crate::mail::address::Address;
 use crate::store::{Home, Layout};
 use crate::wire::{Network, Secret};
+use domains::Domains;
 use remember::Remembered;
 use seats::Seats;
-use served::{Account, Domains, Found};
+use served::{Account, Found};
 use slow::Slow;
 use watched::{AGAIN, USUAL};
 

@@ -1,15 +1,12 @@
-//! The domains we serve, with their users and aliases.
+//! A domain we serve, with its users and aliases.
 //!
-//! Owns the tables made from `domains/NAME/users` and `domains/NAME/aliases`, and the list of the directories. A domain is
-//! served because its directory exists; while the directory of domains itself cannot be read, the last list stands.
-//! Every question is answered with yes, no, or [`Found::Later`]: a file in doubt never makes somebody unknown.
+//! Owns the tables made from `domains/NAME/users` and `domains/NAME/aliases`. Every question is answered with yes, no, or [`Found::Later`]: a file in doubt never makes somebody unknown.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::aliases::{self, Alias};
 use super::lines::{Problem, lines};
@@ -17,7 +14,6 @@ use super::password::Stored;
 use super::users::{self, Line, Parsed};
 use super::watched::{Known, Vanished, Watched};
 use super::{Settings, User, domain, system};
-use crate::mail::address::check_domain;
 use crate::store::{Home, Layout, Owner};
 
 /// The answer to "is there such a one".
@@ -76,14 +72,16 @@ struct Making {
 pub struct Domain {
     /// Canonical name.
     pub name: String,
-    dir: PathBuf,
+    /// Where its files are.
+    pub dir: PathBuf,
     making: Making,
     users: Watched<UserTable>,
     aliases: Watched<AliasTable>,
 }
 
 impl Domain {
-    fn new(name: String, dir: PathBuf, settings: &Settings) -> Domain {
+    /// The domain whose files are in `dir`.
+    pub fn new(name: String, dir: PathBuf, settings: &Settings) -> Domain {
         let system = settings.system_domains.iter().any(|system| domain::canonical(system) == name);
         let making =
             Making { domain: name.clone(), maildir: settings.maildir.clone(), layout: settings.layout, system };
@@ -323,95 +321,4 @@ impl AliasTable {
         }
         AliasTable { by_name, nameless: parsed.nameless, problems: parsed.problems }
     }
-}
-
-/// The list of domains.
-pub struct Domains {
-    settings: Settings,
-    state: Mutex<State>,
-}
-
-struct State {
-    map: Arc<BTreeMap<String, Arc<Domain>>>,
-    looked: Option<Instant>,
-    trouble: Option<String>,
-}
-
-impl Domains {
-    pub fn new(settings: Settings) -> Domains {
-        Domains { settings, state: Mutex::new(State { map: Arc::default(), looked: None, trouble: None }) }
-    }
-
-    /// All of them, and why the list may be wrong, if so.
-    pub fn all(&self, age: Duration) -> (Arc<BTreeMap<String, Arc<Domain>>>, Option<String>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.looked.is_none_or(|looked| looked.elapsed() >= age) {
-            state.looked = Some(Instant::now());
-            match self.list(&state.map) {
-                Ok(map) => {
-                    state.trouble = None;
-                    if map.keys().ne(state.map.keys()) {
-                        state.map = Arc::new(map);
-                    }
-                }
-                Err(reason) => {
-                    if state.trouble.as_ref() != Some(&reason) {
-                        tracing::warn!(%reason, "the directory of domains cannot be read; the domains known before stand");
-                    }
-                    state.trouble = Some(reason);
-                }
-            }
-        }
-        (state.map.clone(), state.trouble.clone())
-    }
-
-    /// Forget how fresh the list is.
-    pub fn expire(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).looked = None;
-    }
-
-    /// Read the directory. It is short, and its time stamp would not show a link that leads somewhere else now.
-    fn list(&self, known: &BTreeMap<String, Arc<Domain>>) -> Result<BTreeMap<String, Arc<Domain>>, String> {
-        let root = &self.settings.domains;
-        let told = |e: std::io::Error| format!("{}: {e}", root.display());
-        let mut map = BTreeMap::new();
-        for entry in fs::read_dir(root).map_err(told)? {
-            let entry = entry.map_err(told)?;
-            let dir = entry.path();
-            // A link costs a stat; all others say what they are.
-            let kind = entry.file_type().map_err(told)?;
-            if !(kind.is_dir() || kind.is_symlink() && dir.is_dir()) {
-                continue;
-            }
-            let Some(name) = served_name(&dir) else { continue };
-            let domain = known.get(&name).filter(|domain| domain.dir == dir).cloned();
-            let domain = domain.unwrap_or_else(|| Arc::new(Domain::new(name.clone(), dir, &self.settings)));
-            map.insert(name, domain);
-        }
-        Ok(map)
-    }
-
-    /// Directories whose name cannot be a domain.
-    pub fn problems(&self) -> Vec<(PathBuf, Problem)> {
-        let root = &self.settings.domains;
-        let mut all = Vec::new();
-        match fs::read_dir(root) {
-            Err(e) => all.push((root.clone(), Problem::whole(format!("cannot be read: {e}")))),
-            Ok(entries) => {
-                for dir in entries.flatten().map(|entry| entry.path()) {
-                    let hidden = dir.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-                    if dir.is_dir() && !hidden && served_name(&dir).is_none() {
-                        all.push((dir, Problem::whole("the name of this directory is not a domain name")));
-                    }
-                }
-            }
-        }
-        all
-    }
-}
-
-/// The domain that a directory stands for.
-fn served_name(dir: &Path) -> Option<String> {
-    let name = domain::canonical(dir.file_name()?.to_str()?);
-    (!name.starts_with('.') && check_domain(&name).is_ok()).then_some(name)
 }

@@ -30,14 +30,14 @@ enum What {
 }
 
 impl Listing {
-    fn new(what: What) -> Then {
+    fn begin(what: What) -> Then {
         Then::Task(Task::Listing(Listing { what, next: 0, messages: 0, octets: 0 }))
     }
 }
 
 /// `STAT`
 pub fn stat(_: &mut Pop3, _: &[u8], _: &mut Out) -> Then {
-    Listing::new(What::Totals)
+    Listing::begin(What::Totals)
 }
 
 /// `LIST [number]`
@@ -55,7 +55,7 @@ fn one_or_all(session: &mut Pop3, argument: &[u8], out: &mut Out, what: What) ->
     let number = argument.trim_ascii();
     if number.is_empty() {
         ok(out, if what == What::Ids { "Unique ids follow" } else { "Sizes follow" });
-        return Listing::new(what);
+        return Listing::begin(what);
     }
     match one(maildrop, number, what) {
         Ok(text) => {

@@ -277,15 +277,6 @@ fn what_is_announced() {
 }
 
 #[test]
-fn mechanism_names() {
-    assert_eq!(Mechanism::from_name("scram-sha-256-plus"), Some(Mechanism::ScramSha256Plus));
-    assert_eq!(Mechanism::from_name("CRAM-MD5"), None);
-    for (mechanism, name) in Mechanism::TABLE {
-        assert_eq!(mechanism.name(), name);
-    }
-}
-
-#[test]
 fn the_decoy_is_well_formed() {
     assert!(!Stored::parse(NOBODY).unwrap().verify(&Secret::new("x")));
 }
