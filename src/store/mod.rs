@@ -39,7 +39,7 @@ const DIR_MODE: u32 = 0o700;
 
 pub use error::{Error, Result};
 pub use home::{Assumed, Home, Layout, Owner};
-pub use mailbox::{Change, Mailbox, Message, Pop3Lock, Status};
+pub use mailbox::{Change, Mailbox, Message, NewMessage, Pop3Lock, Status};
 pub use name::{Name, Role};
 pub use stores::{Settings, Store, Stores};
 pub use tree::Folder;

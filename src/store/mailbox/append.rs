@@ -11,15 +11,17 @@ use super::super::draft::{Draft, place};
 use super::super::filename::{self, MessageName};
 use super::super::journal::{self, Known, Record as Note};
 use super::super::lock::Lock;
-use super::super::uidlist::{MAX_UID, Record};
 use super::super::watch::Which;
 use super::super::{Error, FILE_MODE, Result};
 use super::refresh::Effort;
 use super::scan::File;
-use super::table::{Entry, LETTER_BITS, Message, base_of};
+use super::table::{Entry, LETTER_BITS, Message};
 use super::{Disk, Mailbox};
 use crate::mail::Flags;
 use crate::{clock, fsio};
+
+/// What APPEND says of a message: the draft, its flags and keywords, and its INTERNALDATE in seconds since 1970 (without one it is now).
+pub type NewMessage = (Draft, Flags, Vec<String>, Option<i64>);
 
 /// A complete, synced file that shall become a message here.
 pub(super) struct Incoming {
@@ -32,8 +34,8 @@ pub(super) struct Incoming {
 }
 
 impl Mailbox {
-    /// Add drafts, in order, all or none; returns their UIDs. A date is INTERNALDATE in seconds since 1970; without one it is now.
-    pub fn append(&self, drafts: Vec<(Draft, Flags, Vec<String>, Option<i64>)>) -> Result<Vec<u32>> {
+    /// Add drafts, in order, all or none; returns their UIDs.
+    pub fn append(&self, drafts: Vec<NewMessage>) -> Result<Vec<u32>> {
         if self.is_read_only() {
             return Err(Error::ReadOnly(self.dir.clone()));
         }
@@ -104,42 +106,37 @@ impl Mailbox {
 
     /// UIDs for files that are in place, on the disk when this returns, and into the table.
     fn enroll(&self, disk: &mut Disk, lock: Lock, incoming: &[Incoming], files: &[File]) -> Result<Vec<u32>> {
-        let first = self.state().next_uid.max(disk.list.header().next_uid);
-        let count = u32::try_from(files.len()).unwrap_or(MAX_UID);
-        if first.checked_add(count).is_none_or(|end| end >= MAX_UID) {
-            return Err(Error::Limit("the folder has used up its UIDs"));
-        }
-        let records = (first..).zip(files).map(|(uid, file)| Record::new(uid, base_of(&file.name))).collect();
-        self.write_list(disk, Some(&lock), records, &[], false)?;
+        let given = self.give_uids(disk, Some(&lock), files.to_vec(), &[], false)?;
+        let uids: Vec<u32> = given.iter().map(|one| one.uid).collect();
         let modseq = journal::next_modseq(self.highest_modseq());
-        self.note_incoming(disk, &lock, first, modseq, incoming)?;
+        self.note_incoming(disk, &lock, &uids, modseq, incoming)?;
         drop(lock);
         let mut state = self.write_state();
-        for ((uid, one), file) in (first..).zip(incoming).zip(files) {
+        for ((&uid, one), file) in uids.iter().zip(incoming).zip(files) {
             let mut entry = Entry::new(&file.name, file.place);
             // RFC 3501 sections 6.3.11 and 6.4.7: whatever its flags, it is recent.
             entry.recent = true;
             state.table.insert(Message { uid, flags: one.flags, keywords: one.keywords, modseq }, entry);
+            state.next_uid = state.next_uid.max(uid + 1);
         }
-        state.next_uid = first + count;
         self.tell(disk, state, modseq);
-        Ok((first..first + count).collect())
+        Ok(uids)
     }
 
     fn note_incoming(
         &self,
         disk: &mut Disk,
         lock: &Lock,
-        first: u32,
+        uids: &[u32],
         modseq: u64,
         incoming: &[Incoming],
     ) -> Result<()> {
         let saved = clock::unix();
-        let note = |(uid, one): (u32, &Incoming)| Note::Message {
-            uid,
+        let note = |(uid, one): (&u32, &Incoming)| Note::Message {
+            uid: *uid,
             known: Known { base: one.base.as_bytes().into(), modseq, saved, flags: one.flags, keywords: one.keywords },
         };
-        let notes: Vec<Note> = (first..).zip(incoming).map(note).collect();
+        let notes: Vec<Note> = uids.iter().zip(incoming).map(note).collect();
         if incoming.iter().any(|one| one.keywords & !LETTER_BITS != 0) {
             // Only the journal knows these keywords.
             return disk.journal.append(lock, &notes, true, FILE_MODE);

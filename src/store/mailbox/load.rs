@@ -132,13 +132,17 @@ impl Mailbox {
 
     fn notes_of(&self, uids: &[u32]) -> Vec<Note> {
         let state = self.state();
-        let saved = clock::unix();
+        // Not saved now, but when its file came to be here; nobody else remembers.
+        let saved = |entry: &Entry| {
+            let path = self.path(entry.place, &entry.name);
+            std::fs::symlink_metadata(path).map_or_else(|_| clock::unix(), |meta| meta.ctime())
+        };
         let rows = uids.iter().filter_map(|uid| state.table.get(*uid));
         rows.map(|(message, entry)| {
             let known = Known {
                 base: entry.base().into(),
                 modseq: message.modseq,
-                saved,
+                saved: saved(entry),
                 flags: message.flags,
                 keywords: message.keywords,
             };

@@ -13,6 +13,8 @@
 //! | `load` | opening: uidlist, journal, first scan; repair of a damaged uidlist |
 //! | `refresh` | what happened on disk |
 //! | `commit` | giving UIDs, telling sessions |
+//! | `others` | what other processes wrote |
+//! | `write` | uidlist, journal, syncs |
 //! | `doubles` | one base twice |
 //! | `flags`, `remove`, `append`, `copy` | what sessions change |
 //! | `message` | one message's file: open, sizes, dates |
@@ -37,6 +39,7 @@ mod doubles;
 mod flags;
 mod load;
 mod message;
+mod others;
 mod pending;
 mod recent;
 mod refresh;
@@ -46,6 +49,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -53,6 +57,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
+pub use self::append::NewMessage;
 pub(super) use self::clean::clean;
 pub use self::flags::Change;
 pub use self::message::Pop3Lock;

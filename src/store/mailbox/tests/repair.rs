@@ -33,7 +33,8 @@ fn assert_unchanged(at: &Fixture, validity: u32, case: &str) {
 #[test]
 fn a_damaged_uidlist_is_set_aside_and_rebuilt() {
     let whole = |text: &str| text.to_owned();
-    let cases: [(&str, &dyn Fn(&str) -> String); 6] = [
+    type Damage<'a> = &'a dyn Fn(&str) -> String;
+    let cases: [(&str, Damage<'_>); 6] = [
         ("whole", &whole),
         ("empty", &|_| String::new()),
         ("NULs", &|text| "\0".repeat(text.len())),

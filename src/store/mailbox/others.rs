@@ -1,0 +1,109 @@
+//! What other processes wrote into the folder's shared files since we looked.
+//!
+//! Read under the folder's lock, before we write. UIDs that others gave are taken over (a file whose line we have
+//! read and which we have not seen yet waits in `unclaimed`); where they and we gave different ones, the newer counts, as with Dovecot.
+//! A uidlist that is damaged or gone is set aside and written again from memory; one with another UIDVALIDITY is another folder, and
+//! this object is closed.
+
+use std::time::Instant;
+
+use super::super::journal::{Record as Note, Update};
+use super::super::lock::Lock;
+use super::super::uidlist::{self, Change, Record};
+use super::super::{Error, Result, filename};
+use super::table::LETTER_BITS;
+use super::{Disk, Mailbox};
+
+impl Mailbox {
+    /// Read what other processes wrote since we looked.
+    pub(super) fn merge_others(&self, disk: &mut Disk, lock: &Lock) -> Result<()> {
+        match disk.list.refresh()? {
+            Change::Same => {}
+            Change::Added(records) | Change::Replaced(records) => self.merge_records(disk, records),
+            Change::Missing => disk.stale_list = Some(Instant::now()),
+            Change::Damaged(damage) => {
+                let aside = uidlist::set_aside(&self.dir)?;
+                tracing::error!(
+                    path = %aside.display(), line = damage.line, why = damage.why,
+                    "damaged uidlist set aside; written again from memory"
+                );
+                self.merge_records(disk, damage.records);
+                disk.stale_list = Some(Instant::now());
+            }
+        }
+        if disk.list.header().uid_validity != self.uid_validity {
+            tracing::warn!(path = %self.dir.display(), "another program gave the folder a new UIDVALIDITY");
+            self.close();
+            return Err(Error::NotFound);
+        }
+        match disk.journal.refresh()? {
+            Update::Same => {}
+            Update::Added(notes) => self.merge_notes(disk, notes),
+            Update::Replaced(state) => self.merge_notes(disk, state.records().collect()),
+        }
+        if disk.stale_journal {
+            self.rewrite_journal(disk, lock);
+        }
+        Ok(())
+    }
+
+    fn merge_records(&self, disk: &mut Disk, records: Vec<Record>) {
+        let mut state = self.write_state();
+        let next_uid = state.next_uid;
+        let mut expelled = Vec::new();
+        for record in records {
+            let same = |base: &[u8]| filename::key(base) == filename::key(&record.base);
+            match state.table.entry_mut(record.uid) {
+                Some(entry) if same(entry.base()) => entry.fields = record.fields.or(entry.fields.take()),
+                // Given in memory while the disk was full, and by somebody else to another file.
+                Some(_) => {
+                    expelled.push(record.uid);
+                    disk.unclaimed.insert(record.base.clone(), record);
+                }
+                None if record.uid >= next_uid => {
+                    // A file that we know under an older UID: the newer one counts, as in Dovecot.
+                    expelled.extend(state.table.find_base(&record.base));
+                    disk.unclaimed.insert(record.base.clone(), record);
+                }
+                // Expunged; the line stays until the list is rewritten.
+                None => {}
+            }
+        }
+        if !expelled.is_empty() {
+            expelled.sort_unstable();
+            tracing::warn!(path = %self.dir.display(), uids = ?expelled, "another program gave these files other UIDs");
+            state.table.remove(&expelled);
+            state.generation += 1;
+            drop(state);
+            self.pending.rescan();
+        }
+    }
+
+    fn merge_notes(&self, disk: &mut Disk, notes: Vec<Note>) {
+        let mut state = self.write_state();
+        let mut changed = false;
+        let mut merge = |state: &mut super::State, uid: u32, modseq: u64, keywords: u128| {
+            if let Some(message) = state.table.message_mut(uid).filter(|message| message.modseq < modseq) {
+                message.modseq = modseq;
+                message.keywords = message.keywords & LETTER_BITS | keywords & !LETTER_BITS;
+                changed = true;
+            }
+        };
+        for note in notes {
+            match note {
+                Note::Message { uid, known } => merge(&mut state, uid, known.modseq, known.keywords),
+                Note::Flags { modseq, keywords, uids, .. } => {
+                    uids.into_iter().for_each(|uid| merge(&mut state, uid, modseq, keywords));
+                    state.highest_modseq = state.highest_modseq.max(modseq);
+                }
+                Note::Keyword { number, name } => drop(disk.high_keywords.insert(number, name)),
+                Note::Modseq { highest, .. } => state.highest_modseq = state.highest_modseq.max(highest),
+                // What is gone or renamed is seen in the directories; \Recent is each process's own.
+                Note::Expunged { .. } | Note::Base { .. } | Note::Recent { .. } | Note::Folder(_) => {}
+            }
+        }
+        if changed {
+            state.generation += 1;
+        }
+    }
+}
