@@ -215,18 +215,25 @@ fn certificate(root: &Path) -> Result<Arc<rustls::ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
+/// A port that nobody has at this moment; a configuration cannot say "any".
+fn free_port() -> Result<u16, String> {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
+    Ok(socket.local_addr().map_err(|e| e.to_string())?.port())
+}
+
 fn configuration(root: &Path, service: Service, clear: bool) -> Result<Config, String> {
     let domain = root.join("domains/demo.test");
     fs::create_dir_all(&domain).map_err(|e| e.to_string())?;
     fs::write(domain.join("users"), "alice:{PLAIN}alice-secret\nbob:{PLAIN}bob-secret\n").map_err(|e| e.to_string())?;
     fs::write(domain.join("aliases"), "team: alice, bob\n").map_err(|e| e.to_string())?;
+    let address = format!("\"127.0.0.1:{}\"", free_port()?);
     let listen: String = Service::TABLE
         .iter()
-        .map(|(s, key)| format!("{key} = [{}]\n", if *s == service { "\"127.0.0.1:0\"" } else { "" }))
+        .map(|(s, key)| format!("{key} = [{}]\n", if *s == service { address.as_str() } else { "" }))
         .collect();
     let text = format!(
         "hostname = \"mail.demo.test\"\n[listen]\n{listen}[auth]\nallow_plain_on_loopback = {clear}\n\
-         secret = \"secret\"\n[mail]\nhome = \"{}/mail/{{user}}/Maildir\"\n[limits]\nmax_message_size = \"1M\"\n",
+         secret = \"secret\"\n[mail]\nhome = \"{}/mail/{{user}}/Maildir\"\n[limits]\nmax_message_size = \"1M\"\nmax_recipients = 100\n",
         root.display()
     );
     Config::parse(&root.join("mailcote.toml"), &text).map_err(|problems| problems.to_string())
