@@ -237,6 +237,13 @@ impl Client {
         }
     }
 
+    /// The next line as it came, its end included; empty at the end of the connection.
+    pub fn raw_line(&mut self) -> Vec<u8> {
+        let mut line = Vec::new();
+        self.stream.read_until(b'\n', &mut line).expect("a line");
+        line
+    }
+
     /// Exactly this many bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
