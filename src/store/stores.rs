@@ -126,12 +126,10 @@ impl Store {
         let assumed = assume(home)?;
         let root = &home.maildir;
         let is_fresh = !root.join("cur").is_dir() && !root.join("new").is_dir();
-        if is_fresh {
-            tree::make_all(root)?;
-        }
+        let above = if is_fresh { tree::make_missing(root)? } else { Vec::new() };
         let tree = Tree::open(root, home.layout, settings.coexist)?;
         if is_fresh {
-            make_home(&tree, &settings)?;
+            tree.make_home(&settings.default_folders, &above)?;
         }
         // Drafts begin here, also of accounts that nobody ever reads.
         clean(&root.join("tmp"));
@@ -231,24 +229,6 @@ impl Store {
 
 fn assume(home: &Home) -> Result<Assumed> {
     home.owner.assume().map_err(|e| Error::io(&home.maildir, e))
-}
-
-/// Make what a fresh Maildir has: the default folders, subscribed, and INBOX last.
-fn make_home(tree: &Tree, settings: &Settings) -> Result<()> {
-    for (name, role) in &settings.default_folders {
-        match tree.create(name, Some(*role)) {
-            // Made before a crash, or by another process at this moment.
-            Ok(()) | Err(Error::Exists) => {}
-            // A setting that does not suit this tree must not keep its owner out.
-            Err(error @ (Error::BadName(_) | Error::Cannot(_))) => {
-                tracing::error!(root = %tree.root().display(), folder = %name, %error, "default folder not made");
-            }
-            Err(e) => return Err(e),
-        }
-    }
-    let wanted: Vec<(Name, bool)> = settings.default_folders.iter().map(|(name, _)| (name.clone(), true)).collect();
-    subscriptions::change(tree.root(), tree.spelling(), &wanted, settings.coexist)?;
-    tree::complete(tree.root())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -16,10 +16,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::fresh::mark_as_folder;
 use super::spelling::is_stores;
 use super::{Facts, Tree, complete, make, make_all};
 use crate::fsio;
-use crate::store::{Error, FILE_MODE, Layout, Name, Result, Role, filename, uidlist, uidvalidity};
+use crate::store::{Error, Layout, Name, Result, Role, filename, uidlist, uidvalidity};
 
 /// Folders a tree can have. Listing must fit into one step of a session.
 const MAX_FOLDERS: usize = 10_000;
@@ -27,9 +28,6 @@ const MAX_FOLDERS: usize = 10_000;
 const TRASHED: &str = "..mailcote-trashed-";
 /// How long a delete unlinks files; what is left goes next time. Bounds a session's step.
 const SWEEP_TIME: Duration = Duration::from_secs(2);
-/// Marks a directory as a folder, so that delivery agents go up to its parent for the quota (Maildir++).
-const MAILDIRFOLDER: &str = "maildirfolder";
-
 /// A folder that has another name now, or none: whoever has it open must know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moved {
@@ -78,7 +76,7 @@ impl Tree {
         Ok(())
     }
 
-    fn check_role(&self, role: Role, facts: &Facts) -> Result<()> {
+    pub(super) fn check_role(&self, role: Role, facts: &Facts) -> Result<()> {
         // RFC 6154 section 3: a mailbox that cannot have the use is not created.
         if matches!(role, Role::All | Role::Flagged) {
             return Err(Error::Cannot("this special use belongs to virtual mailboxes, which cannot be created"));
@@ -97,14 +95,9 @@ impl Tree {
             true => self.trash_contents(&directory)?,
             false => make_all(&directory)?,
         }
-        let fail = |e| Error::io(&directory, e);
         make(&directory.join("tmp"))?;
         if self.layout == Layout::Maildirpp {
-            fsio::create(&directory.join(MAILDIRFOLDER), FILE_MODE).map_err(|e| match e.kind() {
-                // Another server makes the same folder at this moment.
-                io::ErrorKind::AlreadyExists => Error::Exists,
-                _ => fail(e),
-            })?;
+            mark_as_folder(&directory)?;
         }
         // RFC 3501 section 6.3.3: if a mailbox of this name was deleted, the new one has a greater UIDVALIDITY.
         uidlist::create(&directory, uidvalidity::next(&self.root)?)?;

@@ -11,6 +11,7 @@
 
 mod change;
 mod facts;
+mod fresh;
 mod list;
 mod rename;
 mod spelling;
@@ -58,7 +59,9 @@ impl Tree {
                     tree.finish_rename(&tree.lock()?)?;
                 }
             }
-            None => tree.detect()?,
+            None if tree.is_folder(Path::new(""))? => tree.detect()?,
+            // A home that is only being made: there is nothing to detect.
+            None => {}
         }
         tree.sweep();
         Ok(tree)
@@ -174,22 +177,27 @@ fn is_directory(path: &Path) -> Result<bool> {
 
 /// Make `path` and what is missing above it, durably. Who else makes the same at the same time is no error.
 pub(super) fn make_all(path: &Path) -> Result<()> {
+    sync_dirs(&make_missing(path)?)
+}
+
+/// As [`make_all`], but the directories that it returns are still to be synced.
+pub(super) fn make_missing(path: &Path) -> Result<Vec<PathBuf>> {
     let mut missing: Vec<&Path> = Vec::new();
     for above in path.ancestors() {
         match fs::metadata(above) {
             Ok(_) => break,
-            Err(e) if e.kind() == io::ErrorKind::NotFound && !above.as_os_str().is_empty() => missing.push(above),
             Err(_) if above.as_os_str().is_empty() => break,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => missing.push(above),
             Err(e) => return Err(Error::io(above, e)),
         }
     }
-    for directory in missing.into_iter().rev() {
-        make(directory)?;
-        if let Some(above) = directory.parent() {
-            fsio::sync_dir(above).map_err(|e| Error::io(above, e))?;
-        }
-    }
-    Ok(())
+    missing.iter().rev().try_for_each(|directory| make(directory))?;
+    Ok(missing.iter().rev().filter_map(|directory| directory.parent()).map(PathBuf::from).collect())
+}
+
+/// The entries of these directories to the disk.
+pub(super) fn sync_dirs(directories: &[PathBuf]) -> Result<()> {
+    directories.iter().try_for_each(|directory| fsio::sync_dir(directory).map_err(|e| Error::io(directory, e)))
 }
 
 /// Make what a Maildir lacks: backup programs like to lose empty directories. `tmp/` comes first: with one of the others it is a folder.
