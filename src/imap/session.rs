@@ -316,6 +316,7 @@ impl frame::Policy for Context {
 mod tests {
     use super::*;
     use crate::imap::testing::World;
+    use crate::wire::Tls;
 
     #[test]
     fn the_end_is_said() {
@@ -379,6 +380,20 @@ mod tests {
             assert_eq!(world.files("tmp"), 0, "{end}");
             assert!(client.says("c noop\r\n").starts_with("c OK "), "{end}");
         }
+    }
+
+    /// CVE-2011-0411: what was sent in clear behind STARTTLS must not be executed under TLS.
+    #[test]
+    fn nothing_may_follow_starttls() {
+        let world = World::new();
+        let mut client = world.client();
+        assert_eq!(client.says("a starttls\r\n"), "a OK Begin TLS now\r\n");
+        assert!(matches!(client.want, Want::StartTls));
+        assert_eq!(client.happens(Event::TlsStarted(Tls::default())), "");
+        let mut client = world.client();
+        let said = client.says("a starttls\r\nb logout\r\n");
+        assert!(said.starts_with("a BAD ") && said.contains("\r\n* BYE ") && !said.contains("b OK"), "{said}");
+        assert!(matches!(client.want, Want::Close));
     }
 
     #[test]
