@@ -6,9 +6,8 @@
 mod arrivals;
 #[path = "load/client.rs"]
 mod client;
-#[path = "support/demo.rs"]
-mod demo;
 #[path = "load/garbage.rs"]
 mod garbage;
 #[path = "load/names.rs"]
 mod names;
+mod support;

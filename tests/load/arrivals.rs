@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::client::Client;
-use super::demo::Demo;
+use super::client::{done, idle, told};
+use super::support::{Client, Demo};
 
 /// How many messages, how many clients (the promise of the issue tracker's "done when").
 const MESSAGES: usize = 10_000;
@@ -27,30 +27,29 @@ pub fn drop_mail(maildir: &Path, name: &str) -> Instant {
 
 #[test]
 fn ten_thousand_arrivals_give_every_waiting_client_the_same_uids() {
-    let demo = Demo::start(&["--users", "1"]);
-    let user = demo.user(2);
-    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::imap(&demo, &user)).collect();
+    let demo = Demo::with(&["--users", "1"]);
+    let maildir = demo.user("user1").maildir;
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| demo.imap("user1")).collect();
     for client in &mut clients {
-        assert_eq!(client.idle(), 0);
+        assert_eq!(idle(client), 0);
     }
     for n in 0..MESSAGES {
-        drop_mail(&user.maildir, &format!("1700000000.M{n}P1.load.test"));
+        drop_mail(&maildir, &format!("1700000000.M{n}P1.load.test"));
     }
     let mut first: Option<Vec<u32>> = None;
     for (number, client) in clients.iter_mut().enumerate() {
-        client.told(MESSAGES);
-        client.send("DONE\r\n");
-        client.until("t OK");
-        let uids = uids(&client.command("UID SEARCH ALL"));
+        told(client, MESSAGES);
+        done(client);
+        let uids = uids(&client.imap("UID SEARCH ALL"));
         assert_eq!(uids.len(), MESSAGES, "client {number}");
         assert!(uids.is_sorted_by(|a, b| a < b), "client {number}");
         let first = first.get_or_insert_with(|| uids.clone());
         assert!(*first == uids, "client {number} has other UIDs");
     }
     // And so has one that comes afterwards.
-    let mut late = Client::imap(&demo, &user);
-    late.command("SELECT INBOX");
-    assert_eq!(Some(uids(&late.command("UID SEARCH ALL"))), first);
+    let mut late = demo.imap("user1");
+    late.imap("SELECT INBOX");
+    assert_eq!(Some(uids(&late.imap("UID SEARCH ALL"))), first);
 }
 
 fn uids(lines: &[String]) -> Vec<u32> {
@@ -60,19 +59,19 @@ fn uids(lines: &[String]) -> Vec<u32> {
 
 #[test]
 fn a_second_mail_is_told_whatever_its_distance_from_the_first() {
-    let demo = Demo::start(&["--users", &DISTANCES_MS.len().to_string()]);
+    let demo = Demo::with(&["--users", &DISTANCES_MS.len().to_string()]);
     std::thread::scope(|scope| {
         for (index, distance) in DISTANCES_MS.into_iter().enumerate() {
             let demo = &demo;
             scope.spawn(move || {
-                let user = demo.user(2 + index);
-                let mut client = Client::imap(demo, &user);
-                assert_eq!(client.idle(), 0);
-                drop_mail(&user.maildir, "1700000000.M1P1.load.test");
+                let name = format!("user{}", 1 + index);
+                let maildir = demo.user(&name).maildir;
+                let mut client = demo.imap(&name);
+                assert_eq!(idle(&mut client), 0);
+                drop_mail(&maildir, "1700000000.M1P1.load.test");
                 std::thread::sleep(Duration::from_millis(distance));
-                let there = drop_mail(&user.maildir, "1700000000.M2P1.load.test");
-                let told = client.told(2);
-                let delay = told.saturating_duration_since(there);
+                let there = drop_mail(&maildir, "1700000000.M2P1.load.test");
+                let delay = told(&mut client, 2).saturating_duration_since(there);
                 assert!(delay < TOLD_WITHIN, "second mail after {distance} ms: told after {delay:?}");
             });
         }

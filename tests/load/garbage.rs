@@ -5,8 +5,8 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::client::{Client, connect, connect_tls};
-use super::demo::Demo;
+use super::client::{connect, connect_tls, deliver};
+use super::support::Demo;
 
 /// The stated bound: with everything below going on at once, the server stays under this. Most of it is what verified passwords
 /// and the build without optimization cost; an idle connection costs a few KiB.
@@ -91,18 +91,14 @@ fn random(count: usize) -> Vec<u8> {
 /// What an honest client does, again and again; returns the slowest round.
 fn work(demo: &Demo, stop: &AtomicBool) -> (u32, Duration) {
     let (mut rounds, mut slowest) = (0, Duration::ZERO);
-    let user = demo.user(1);
     while !stop.load(Ordering::Relaxed) {
         let begun = Instant::now();
-        Client::connect(demo.port("smtp")).deliver(&user.login, b"Subject: honest\r\n\r\nwork");
-        let mut imap = Client::imap(demo, &user);
-        imap.command("SELECT INBOX");
-        imap.command("FETCH * (FLAGS ENVELOPE)");
-        imap.command("LOGOUT");
-        let mut pop3 = Client::connect(demo.port("pop3"));
-        pop3.until("+OK");
-        pop3.send("QUIT\r\n");
-        pop3.until("+OK");
+        deliver(demo, "bob", b"Subject: honest\r\n\r\nwork");
+        let mut imap = demo.imap("bob");
+        imap.imap("SELECT INBOX");
+        imap.imap("FETCH * (FLAGS ENVELOPE)");
+        imap.imap("LOGOUT");
+        demo.pop3("bob").pop3("QUIT");
         slowest = slowest.max(begun.elapsed());
         rounds += 1;
     }
@@ -129,7 +125,7 @@ fn attack(demo: &Demo, service: &str, bytes: &[u8]) {
 
 #[test]
 fn garbage_on_every_port_changes_nothing_for_others_and_memory_stays_bounded() {
-    let demo = Demo::start(&[]);
+    let demo = Demo::start();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let honest = scope.spawn(|| work(&demo, &stop));
@@ -148,7 +144,7 @@ fn garbage_on_every_port_changes_nothing_for_others_and_memory_stays_bounded() {
                 });
             }
         });
-        let memory = demo.rss();
+        let memory = demo.memory();
         stop.store(true, Ordering::Relaxed);
         let (rounds, slowest) = honest.join().expect("the honest client");
         trickle.join().expect("the trickling clients");
@@ -192,8 +188,7 @@ fn trickle(demo: &Demo, stop: &AtomicBool) {
 
 #[test]
 fn mail_made_to_break_its_readers_is_stored_and_shown() {
-    let demo = Demo::start(&["--users", "1"]);
-    let user = demo.user(2);
+    let demo = Demo::with(&["--users", "1"]);
     let nested = b"Content-Type: message/rfc822\r\n\r\n".repeat(DEPTH);
     let mut multipart = Vec::new();
     for level in 0..DEPTH / 10 {
@@ -209,10 +204,10 @@ fn mail_made_to_break_its_readers_is_stored_and_shown() {
     let messages = [nested, multipart, wide, comments, groups];
     for message in &messages {
         // A header line may be refused as too long by its sender's own limit; ours is about what is accepted.
-        Client::connect(demo.port("smtp")).deliver(&user.login, &folded(message));
+        deliver(&demo, "user1", &folded(message));
     }
-    let mut client = Client::imap(&demo, &user);
-    client.command("SELECT INBOX");
+    let mut client = demo.imap("user1");
+    client.imap("SELECT INBOX");
     for command in [
         "FETCH 1:* BODYSTRUCTURE",
         "FETCH 1:* (BODY ENVELOPE)",
@@ -223,10 +218,10 @@ fn mail_made_to_break_its_readers_is_stored_and_shown() {
         "NOOP",
     ] {
         let begun = Instant::now();
-        client.command(command);
+        client.imap(command);
         assert!(begun.elapsed() < SERVED_WITHIN, "{command} took {:?}", begun.elapsed());
     }
-    let memory = demo.rss();
+    let memory = demo.memory();
     assert!(memory < MEMORY, "{} MiB", memory >> 20);
     assert!(!demo.log().contains("panic"), "{}", demo.log());
 }

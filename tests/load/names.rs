@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::client::Client;
-use super::demo::Demo;
+use super::support::{Client, Demo};
 
 /// As sent, with IMAP quoting where a name needs it.
 fn names() -> Vec<(&'static str, Vec<u8>)> {
@@ -49,12 +48,12 @@ fn outside(root: &Path, inside: &Path) -> BTreeSet<PathBuf> {
 
 #[test]
 fn no_name_leads_out_of_the_maildir() {
-    let demo = Demo::start(&["--users", "1"]);
-    let user = demo.user(2);
-    let mut client = Client::imap(&demo, &user);
+    let demo = Demo::with(&["--users", "1"]);
+    let user = demo.user("user1");
+    let mut client = demo.imap("user1");
     // The Maildir is there once somebody has logged in; from now on, nothing outside it may change.
-    client.command("SELECT INBOX");
-    let config = PathBuf::from(demo.settings["config"].as_str().expect("the configuration"));
+    client.imap("SELECT INBOX");
+    let config = demo.config();
     let root = config.parent().expect("its directory");
     let before = outside(root, &user.maildir);
     assert!(before.len() > 5, "{before:?}");
@@ -70,21 +69,31 @@ fn no_name_leads_out_of_the_maildir() {
             b"DELETE %",
         ] {
             let at = command.iter().position(|&b| b == b'%').expect("a place for the name");
-            let answer = client.try_command([&command[..at], &name, &command[at + 1..]].concat());
-            assert!(answer.last().is_some_and(|a| a.starts_with("t ")), "{what}");
+            answered(&mut client, &[&command[..at], &name, &command[at + 1..]].concat());
             let after = outside(root, &user.maildir);
             assert_eq!(before, after, "{what}: {}", String::from_utf8_lossy(command));
         }
     }
-    let answer = client.try_command("CREATE \"../x\"");
-    assert!(answer.last().is_some_and(|a| a.starts_with("t NO") || a.starts_with("t BAD")), "{answer:?}");
+    let answer = answered(&mut client, b"CREATE \"../x\"");
+    assert!(answer.starts_with("n NO") || answer.starts_with("n BAD"), "{answer}");
     for entry in walkdir::WalkDir::new(&user.maildir).min_depth(1).max_depth(1) {
         let entry = entry.expect("a readable Maildir");
         let name = entry.file_name().to_string_lossy().into_owned();
         assert!(!name.starts_with("..") && name.len() < 256, "{name}");
     }
     // And the connection, the account and the others are as well as before.
-    client.command("NOOP");
-    client.command("CREATE good");
-    Client::imap(&demo, &demo.user(0)).command("SELECT INBOX");
+    client.imap("NOOP");
+    client.imap("CREATE good");
+    demo.imap("alice").imap("SELECT INBOX");
+}
+
+/// Send a command of any bytes; its tagged answer, whatever it is.
+fn answered(client: &mut Client, command: &[u8]) -> String {
+    client.raw(&[b"n ", command, b"\r\n"].concat());
+    loop {
+        let line = client.line();
+        if line.starts_with("n ") {
+            return line;
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -24,9 +25,13 @@ pub struct Demo {
     root: tempfile::TempDir,
     arguments: Vec<String>,
     base: u16,
+    log: Log,
     /// The object it printed.
     pub json: Value,
 }
+
+/// What a server logs, as it comes.
+type Log = Arc<Mutex<String>>;
 
 /// A user of the demo.
 #[derive(Debug, Clone)]
@@ -49,10 +54,11 @@ impl Demo {
     pub fn with(arguments: &[&str]) -> Demo {
         let root = tempfile::tempdir().expect("a temporary directory");
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let log = Log::default();
         for attempt in 0..TRIES {
             let base = base(attempt);
-            match spawn(root.path(), base, &arguments) {
-                Ok((child, json)) => return Demo { child, root, arguments, base, json },
+            match spawn(root.path(), base, &arguments, &log) {
+                Ok((child, json)) => return Demo { child, root, arguments, base, log, json },
                 // The tree may be there already; the next attempt uses it with its own ports.
                 Err(said) if said.contains("in use") || said.contains("cannot be used") => {}
                 Err(said) => panic!("the demo does not start: {said}"),
@@ -91,6 +97,18 @@ impl Demo {
         self.child.id()
     }
 
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("the log").clone()
+    }
+
+    /// Memory that it has in RAM, in bytes.
+    pub fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+    }
+
     /// End it as a power cut would, as far as the process goes (SIGKILL).
     pub fn kill(&mut self) {
         self.child.kill().expect("kill");
@@ -107,7 +125,7 @@ impl Demo {
     pub fn restart(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match spawn(self.root.path(), self.base, &self.arguments) {
+            match spawn(self.root.path(), self.base, &self.arguments, &self.log) {
                 Ok((child, json)) => {
                     (self.child, self.json) = (child, json);
                     return;
@@ -166,7 +184,7 @@ fn base(attempt: u32) -> u16 {
 }
 
 /// Start the demo; its object, or what it said instead.
-fn spawn(root: &Path, base: u16, arguments: &[String]) -> Result<(Child, Value), String> {
+fn spawn(root: &Path, base: u16, arguments: &[String], log: &Log) -> Result<(Child, Value), String> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_mailcote"))
         .args(["demo", "--json", "--allow-plain", "--port-base", &base.to_string(), "--keep"])
         .arg(root)
@@ -180,14 +198,24 @@ fn spawn(root: &Path, base: u16, arguments: &[String]) -> Result<(Child, Value),
     stdout.read_line(&mut line).expect("stdout is text");
     let mut stderr = child.stderr.take().expect("stderr");
     if let Ok(json) = serde_json::from_str(&line) {
-        // What it logs goes on to our own standard error, so that a failed test shows it.
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::stderr()));
+        let log = log.clone();
+        std::thread::spawn(move || keep(BufReader::new(stderr), &log));
         return Ok((child, json));
     }
     let mut said = String::new();
     stderr.read_to_string(&mut said).expect("stderr is text");
     child.wait().expect("wait");
     Err(said)
+}
+
+/// What it logs is kept, and goes on to our own standard error, so that a failed test shows it.
+fn keep(mut stderr: impl BufRead, log: &Log) {
+    let mut line = String::new();
+    while stderr.read_line(&mut line).is_ok_and(|n| n > 0) {
+        eprint!("{line}");
+        log.lock().expect("the log").push_str(&line);
+        line.clear();
+    }
 }
 
 /// SIGTERM to a process that we started.
