@@ -4,6 +4,8 @@
 
 #[path = "load/arrivals.rs"]
 mod arrivals;
+#[path = "load/attacks.rs"]
+mod attacks;
 #[path = "load/client.rs"]
 mod client;
 #[path = "load/garbage.rs"]

@@ -102,10 +102,10 @@ impl Demo {
         self.log.lock().expect("the log").clone()
     }
 
-    /// Memory that it has in RAM, in bytes.
-    pub fn memory(&self) -> usize {
+    /// The most memory that it ever had in RAM, in bytes.
+    pub fn peak_memory(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
         line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
     }
 
