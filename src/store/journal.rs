@@ -152,20 +152,20 @@ pub struct Journal {
     end: u64,
     /// Bytes in the file when it was read; more than `end` if the tail is torn.
     size: u64,
-    /// Number and bytes of the message records seen, to guess what a compaction would leave.
-    messages: (u64, u64),
+    /// What was seen of it, to guess what a compaction would leave.
+    tally: Tally,
 }
 
 impl Journal {
     /// Read the journal of the folder in `dir`; none is an empty one.
     pub fn open(dir: &Path) -> Result<(Journal, State)> {
-        let mut journal = Journal { path: dir.join(FILE), file: (0, 0), end: 0, size: 0, messages: (0, 0) };
+        let mut journal = Journal { path: dir.join(FILE), file: (0, 0), end: 0, size: 0, tally: Tally::default() };
         let state = journal.load()?;
         Ok((journal, state))
     }
 
     fn load(&mut self) -> Result<State> {
-        (self.file, self.end, self.size, self.messages) = ((0, 0), 0, 0, (0, 0));
+        (self.file, self.end, self.size, self.tally) = ((0, 0), 0, 0, Tally::default());
         let mut state = State::default();
         let Some((file, bytes)) = self.read(0)? else { return Ok(state) };
         (self.file, self.size) = (file, bytes.len() as u64);
@@ -209,10 +209,7 @@ impl Journal {
         while let Some((framed, after)) = frame(rest) {
             match framed.body().and_then(Record::decode) {
                 Some(record) => {
-                    if let Record::Message { .. } = record {
-                        self.messages.0 += 1;
-                        self.messages.1 += (rest.len() - after.len()) as u64;
-                    }
+                    self.tally.count(&record, rest.len() - after.len());
                     take(record);
                 }
                 // Bad inside, good behind: a bad sector or somebody's editor, not a torn tail.
@@ -260,10 +257,7 @@ impl Journal {
         for record in records {
             let before = bytes.len();
             put(record, &mut bytes)?;
-            if let Record::Message { .. } = record {
-                self.messages.0 += 1;
-                self.messages.1 += (bytes.len() - before) as u64;
-            }
+            self.tally.count(record, bytes.len() - before);
         }
         let is_new = self.file == (0, 0);
         let fail = |e| Error::io(&self.path, e);
@@ -297,9 +291,7 @@ impl Journal {
 
     /// Is more than half of the file history, `live` being the messages that still exist?
     pub fn wants_compaction(&self, live: usize) -> bool {
-        let (count, bytes) = self.messages;
-        let left = (live as u64).saturating_mul(bytes / count.max(1));
-        self.size > MIN_COMPACTION && self.size > 2 * left
+        self.size > MIN_COMPACTION && self.size > 2 * self.tally.left(live)
     }
 
     /// Replace the file by the shortest one that amounts to `state`, durably. The caller holds the lock and has refreshed since.
@@ -308,21 +300,46 @@ impl Journal {
             return Err(Error::Locked(self.path.clone()));
         }
         let mut bytes = MAGIC.to_vec();
-        let mut messages = (0, 0);
+        let mut tally = Tally::default();
         for record in state.records() {
             let before = bytes.len();
             put(&record, &mut bytes)?;
-            if let Record::Message { .. } = record {
-                messages = (messages.0 + 1, messages.1 + (bytes.len() - before) as u64);
-            }
+            tally.count(&record, bytes.len() - before);
         }
         let fail = |e| Error::io(&self.path, e);
         fsio::replace(&self.path, &bytes, mode).map_err(fail)?;
         let now = fs::metadata(&self.path).map_err(fail)?;
         self.file = (now.dev(), now.ino());
         self.size = bytes.len() as u64;
-        (self.end, self.messages) = (self.size, messages);
+        (self.end, self.tally) = (self.size, tally);
         Ok(())
+    }
+}
+
+/// What a journal holds, as far as a compaction would keep it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    /// Number and bytes of message records.
+    messages: (u64, u64),
+    /// UIDs in records of expunges, and the bytes of these.
+    expunged: (u64, u64),
+}
+
+impl Tally {
+    fn count(&mut self, record: &Record, bytes: usize) {
+        let (kind, number) = match record {
+            Record::Message { .. } => (&mut self.messages, 1),
+            Record::Expunged { uids, .. } => (&mut self.expunged, uids.len() as u64),
+            _ => return,
+        };
+        *kind = (kind.0 + number, kind.1 + bytes as u64);
+    }
+
+    /// About the bytes that a compaction would leave with `live` messages.
+    fn left(self, live: usize) -> u64 {
+        let average = |(number, bytes): (u64, u64)| bytes.div_ceil(number.max(1));
+        let expunged = self.expunged.0.min(MAX_EXPUNGED as u64);
+        (live as u64).saturating_mul(average(self.messages)) + expunged * average(self.expunged)
     }
 }
 
@@ -496,6 +513,20 @@ mod tests {
         journal.compact(&lock, &state, 0o600).unwrap();
         assert!(fs::metadata(dir.path().join(FILE)).unwrap().len() < before / 20);
         assert_eq!(Journal::open(dir.path()).unwrap().1, state);
+    }
+
+    #[test]
+    fn a_long_memory_of_expunges_is_not_compacted_over_and_over() {
+        let (dir, mut journal) = written(&sample());
+        let lock = Lock::take(dir.path(), Guard::Folder, false).unwrap();
+        let expunges: Vec<_> =
+            (400..20_400).map(|uid| Record::Expunged { modseq: 1 << 50 | u64::from(uid), uids: vec![uid] }).collect();
+        let state = state_of(&[sample(), expunges.clone()].concat());
+        journal.append(&lock, &expunges, false, 0o600).unwrap();
+        assert!(!journal.wants_compaction(0), "nothing but what is remembered");
+        journal.compact(&lock, &state, 0o600).unwrap();
+        assert!(!journal.wants_compaction(0));
+        assert!(!Journal::open(dir.path()).unwrap().0.wants_compaction(0));
     }
 
     #[test]

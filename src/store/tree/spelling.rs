@@ -222,4 +222,20 @@ mod tests {
         assert_eq!(detected(&[".Work", ".Müll"]), Charset::Utf8);
         assert_eq!(detected(&[]), Charset::Utf7);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn every_name_comes_back_and_stays_below_the_root(text in "([a-zA-Z.&/~ü日\\\\*%\"-]|\\PC){1,20}") {
+            let Ok(name) = Name::parse(&text) else { return Ok(()) };
+            for (layout, charset) in SPELLINGS {
+                let spelling = Spelling { layout, charset };
+                let Ok(directory) = spelling.directory(&name) else { continue };
+                let is_plain = |part: std::path::Component| matches!(part, std::path::Component::Normal(_));
+                proptest::prop_assert!(directory.components().all(is_plain), "{directory:?}");
+                if !name.is_inbox() {
+                    proptest::prop_assert_eq!(spelling.name(&directory), Some(name.clone()), "{:?}", spelling);
+                }
+            }
+        }
+    }
 }

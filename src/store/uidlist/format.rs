@@ -244,4 +244,19 @@ mod tests {
             assert!(parse_header(bad.as_bytes()).is_err(), "{bad}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_makes_it_panic_and_what_is_read_is_written_the_same(line in "[0-9]{1,11}( [A-Z][a-z0-9]{0,3}){0,3} :[!-~]{1,20}|.{0,30}") {
+            for version in [1, 3] {
+                let Ok(record) = parse_record(line.as_bytes(), version) else { continue };
+                let mut again = Vec::new();
+                record.render(&mut again);
+                proptest::prop_assert_eq!(parse_record(again.strip_suffix(b"\n").unwrap_or_default(), 3), Ok(record));
+            }
+            if let Ok((_, header)) = parse_header(line.as_bytes()) {
+                proptest::prop_assert!(parse_header(render_header(&header).trim_ascii_end()).is_ok());
+            }
+        }
+    }
 }
