@@ -6,7 +6,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Kind;
 use super::reply::{self, Reply};
 use super::session::{Smtp, State, Then};
 use crate::account::{Login, Mechanism, Refusal, Step};
@@ -48,9 +47,6 @@ pub(super) fn auth(session: &mut Smtp, argument: &str) -> Then {
 }
 
 fn begin(session: &mut Smtp, argument: &str) -> Result<Then, Reply> {
-    if session.kind != Kind::Submission {
-        return Err(reply::NO_AUTH_HERE);
-    }
     if session.user.is_some() {
         return Err(reply::LOGGED_IN_ALREADY);
     }

@@ -52,9 +52,8 @@ impl Body {
 
     /// The first `end` octets become `new`.
     pub(super) fn replace_front(&mut self, end: usize, new: Vec<u8>) {
-        let mut rest = std::mem::replace(&mut self.bytes, new);
-        self.bytes.extend_from_slice(&rest[end..]);
-        rest.clear();
+        let old = std::mem::replace(&mut self.bytes, new);
+        self.bytes.extend_from_slice(&old[end..]);
     }
 
     /// Into the first place's draft from here on.

@@ -18,7 +18,8 @@ use super::transaction::Transaction;
 use super::{Kind, Shared, header, trace};
 use crate::account::User;
 
-/// Octets of a message kept in memory: most mail is smaller, and a thousand connections hold a quarter of a gigabyte.
+/// Octets of a message kept in memory: most mail is smaller, and a thousand connections that send at once hold a quarter of
+/// a gigabyte (half of one for a moment, while a buffer grows by doubling).
 /// On submission the header must fit in it, because it is mended there (552 5.3.4 if it does not).
 const MEMORY: usize = 256 * 1024;
 

@@ -16,7 +16,11 @@ const SIZE_DIGITS: usize = 20;
 /// `MAIL FROM:<sender> parameters`
 pub(super) fn mail(session: &mut Smtp, argument: &str) -> Then {
     match begin(session, argument) {
-        Err(refusal) => Then::Reply(refusal),
+        Err(refusal) => {
+            let (code, why) = (refusal.code, &refusal.text);
+            tracing::info!(peer = %session.peer.remote, code, %why, "sender refused");
+            Then::Reply(refusal)
+        }
         Ok(_) if session.transactions >= session.shared.settings.max_transactions => {
             Then::Close(reply::TOO_MANY_MESSAGES)
         }

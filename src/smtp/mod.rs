@@ -7,8 +7,8 @@
 //!
 //! # The files
 //!
-//! `session.rs` has the states and the command table; `hello.rs`, `mail.rs`, `rcpt.rs`, `data.rs`, `bdat.rs`, `auth.rs`, `starttls.rs`
-//! and `plain.rs` (RSET, NOOP, QUIT, HELP, VRFY, EXPN) have the commands; `parse.rs` the grammar; `reply.rs` every reply.
+//! `session.rs` has the states, `commands.rs` the table of commands; `hello.rs`, `mail.rs`, `rcpt.rs`, `data.rs`, `bdat.rs`, `auth.rs`, `starttls.rs`
+//! and `plain.rs` (RSET, NOOP, QUIT, HELP, VRFY) have the commands; `parse.rs` the grammar; `reply.rs` every reply.
 //! `transaction.rs` is what MAIL and RCPT agreed on, `intake.rs` takes the message in, `header.rs` reads
 //! (and for submission mends) its header, `trace.rs` writes the fields that we add, `commit.rs` delivers.
 //!
@@ -27,6 +27,7 @@
 
 mod auth;
 mod bdat;
+mod commands;
 mod commit;
 mod data;
 mod header;

@@ -13,26 +13,30 @@ use crate::store::{Name, Store};
 /// `RCPT TO:<recipient>`
 pub(super) fn rcpt(session: &mut Smtp, argument: &str) -> Then {
     let Some(mut transaction) = session.transaction.take() else { return Then::Reply(reply::MAIL_FIRST) };
-    let added = add(session, &mut transaction, argument);
+    let added = parse(argument, transaction.utf8).and_then(|address| {
+        add(session, &mut transaction, &address).inspect_err(|refusal| {
+            let (id, peer, code, why) = (&transaction.id, session.peer.remote, refusal.code, &refusal.text);
+            tracing::info!(id, %peer, %address, code, %why, "recipient refused");
+        })
+    });
     session.transaction = Some(transaction);
     Then::Reply(added.err().unwrap_or(reply::RECIPIENT_OK))
 }
 
-fn add(session: &Smtp, transaction: &mut Transaction, argument: &str) -> Result<(), Reply> {
-    let address = parse(argument, transaction.utf8)?;
+fn add(session: &Smtp, transaction: &mut Transaction, address: &Address) -> Result<(), Reply> {
     if transaction.recipients() >= session.shared.settings.max_recipients {
         return Err(reply::TOO_MANY_RECIPIENTS);
     }
-    let recipients = match session.shared.accounts.resolve(&address) {
+    let recipients = match session.shared.accounts.resolve(address) {
         Resolved::Local(recipients) => recipients,
-        refused => return Err(refusal(session, &address, refused)),
+        refused => return Err(refusal(session, address, refused)),
     };
     // All members of an alias or none: what is told to the client is about the address it named.
     let places = recipients
         .iter()
         .map(|recipient| place(session, transaction.announced, recipient))
         .collect::<Result<Vec<_>, _>>()?;
-    transaction.add(address, places);
+    transaction.add(address.clone(), places);
     Ok(())
 }
 
@@ -55,7 +59,7 @@ fn parse(argument: &str, utf8: bool) -> Result<Address, Reply> {
 
 /// Why an address that is not local now gets no mail.
 fn refusal(session: &Smtp, address: &Address, resolved: Resolved) -> Reply {
-    let reply = match resolved {
+    match resolved {
         Resolved::Remote if session.kind == Kind::Submission => reply::NO_QUEUE_YET,
         Resolved::Remote => reply::RELAY_DENIED,
         Resolved::Broken(why) => {
@@ -67,9 +71,7 @@ fn refusal(session: &Smtp, address: &Address, resolved: Resolved) -> Reply {
             reply::LOCAL_ERROR
         }
         Resolved::Unknown | Resolved::Local(_) => reply::UNKNOWN_USER,
-    };
-    tracing::info!(peer = %session.peer.remote, %address, code = reply.code, "recipient refused");
-    reply
+    }
 }
 
 /// The store and the folder for one user, if there is room for the `announced` octets.
