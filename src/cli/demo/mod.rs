@@ -19,7 +19,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{Done, Failure, fail, serve};
+use crate::account::{self, Accounts};
 use crate::config::{Config, Service};
+use crate::store::Stores;
 
 mod ca;
 mod mail;
@@ -34,6 +36,10 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 const START_LOOK: Duration = Duration::from_millis(10);
 /// Users of `--users` at most: their passwords are hashed at start, 2 ms each.
 const MAX_USERS: u32 = 100_000;
+
+/// Users whose Maildirs are made before the start; those of more users are made at their first use, since each costs some
+/// thirty syncs.
+const READY_MAILDIRS: usize = 20;
 
 /// Options.
 #[derive(clap::Args)]
@@ -80,12 +86,28 @@ pub fn run(args: Args, base_config: Option<&Path>, out: &mut dyn Write) -> Done 
     }
     let tree = Tree::prepare(&args, base_config)?;
     let config = Config::load(&tree.config_file())?;
+    if let Err(failure) = make_maildirs(&config) {
+        tree.finish()?;
+        return Err(failure);
+    }
     let (running, ended) = mpsc::channel::<()>();
     let attendant = thread::Builder::new().name("demo".into()).spawn(move || attend(tree, &args, &ended))?;
     let served = serve::run(config);
     drop(running);
     let attended = attendant.join().unwrap_or_else(|_| fail("the demo's attendant thread panicked"));
     served.and(attended)
+}
+
+/// Maildirs are there from the start, for programs that deliver into them before their users first log in.
+fn make_maildirs(config: &Config) -> Done {
+    let failed = |e: &dyn std::fmt::Display| Failure::Other(format!("making the Maildirs: {e}"));
+    let accounts =
+        Accounts::new(account::Settings { secret_file: None, ..config.account() }).map_err(|e| failed(&e))?;
+    let stores = Stores::new(config.store()).map_err(|e| failed(&e))?;
+    for user in accounts.users().iter().take(READY_MAILDIRS) {
+        stores.open(&user.home).map_err(|e| failed(&e))?;
+    }
+    Ok(())
 }
 
 /// Say which port is taken, and by which option to move, before anything is made.
