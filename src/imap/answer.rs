@@ -11,12 +11,15 @@ use std::ops::Range;
 use super::parse::fetch::{Item, Section};
 use super::response;
 use super::section::{self, Need, Piece};
-use super::source::{Extent, Measure, Source, Stream};
+use super::source::{Extent, Measure, Place, Source, Stream};
 use super::{bodystructure, envelope};
 use crate::mail::envelope::Envelope;
 use crate::mail::part::{Scanner, Tree};
 use crate::mail::{Flags, date};
 use crate::wire::Out;
+
+/// Parts of a tree that is kept for the next command: some 30 KB.
+const MAX_KEPT_PARTS: usize = 50;
 
 /// What a FETCH command wants of every message.
 #[derive(Debug)]
@@ -74,11 +77,23 @@ pub struct Facts {
     pub size: u64,
 }
 
+/// What one response leaves for the next of the same message: clients fetch a big one part by part and slice by
+/// slice, and each time would cost a scan of it.
+#[derive(Debug)]
+pub struct Memory {
+    uid: u32,
+    size: u64,
+    tree: Option<Tree>,
+    place: Option<Place>,
+}
+
 /// A response in progress.
 pub struct Answer {
     facts: Facts,
     source: Option<Source>,
     tree: Option<Tree>,
+    /// Where the last literal ended.
+    place: Option<Place>,
     /// The next item.
     item: usize,
     work: Work,
@@ -98,9 +113,19 @@ enum Work {
 
 impl Answer {
     /// Begin the response. `source` must be there if [`Wanted::extent`] says so.
-    pub fn new(facts: Facts, source: Option<Source>, out: &mut Out) -> Answer {
+    pub fn new(facts: Facts, source: Option<Source>, memory: Option<Memory>, out: &mut Out) -> Answer {
         out.put(format!("* {} FETCH (", facts.number));
-        Answer { facts, source, tree: None, item: 0, work: Work::Begin }
+        let size = source.as_ref().map(Source::size);
+        let same = memory.filter(|memory| memory.uid == facts.uid && Some(memory.size) == size);
+        let (tree, place) = same.map_or((None, None), |memory| (memory.tree, memory.place));
+        Answer { facts, source, tree, place, item: 0, work: Work::Begin }
+    }
+
+    /// What is worth keeping when the response is complete: of a big message with few parts, so that an idle session owns little.
+    pub fn into_memory(self) -> Option<Memory> {
+        let source = self.source.filter(|source| !source.is_small())?;
+        let tree = self.tree.filter(|tree| tree.parts().len() <= MAX_KEPT_PARTS);
+        Some(Memory { uid: self.facts.uid, size: source.size(), tree, place: self.place })
     }
 
     /// Go on. Returns whether the response is complete. `names` are the keywords that the client knows.
@@ -143,10 +168,12 @@ impl Answer {
                 false
             }
             (Work::Stream(mut stream), _, Some(source)) => {
-                let done = stream.step(source, out, budget)?;
-                if !done {
+                let end = stream.step(source, out, budget)?;
+                if end.is_none() {
                     self.work = Work::Stream(stream);
                 }
+                let done = end.is_some();
+                self.place = end.or(self.place.take());
                 done
             }
             // Nothing scans, measures or sends without a file.
@@ -239,7 +266,7 @@ impl Answer {
             }
             Piece::Range(range, None) => {
                 let enough = section.partial.map_or(u64::MAX, |(first, count)| u64::from(first) + u64::from(count));
-                self.work = Work::Measure(range.clone(), Measure::new(range, enough));
+                self.work = Work::Measure(range.clone(), Measure::new(range, enough, self.place.as_ref()));
                 Ok(false)
             }
         }
@@ -249,7 +276,7 @@ impl Answer {
     fn send(&mut self, section: &Section, range: Range<u64>, wire: u64, out: &mut Out) {
         let (skip, left) = window(section, wire);
         out.put(format!(" {{{left}}}\r\n"));
-        self.work = Work::Stream(Stream::new(range, skip, left));
+        self.work = Work::Stream(Stream::new(range, skip..skip + left, self.place.as_ref()));
     }
 }
 
@@ -286,7 +313,7 @@ mod tests {
         };
         let names = ["a".to_owned(), "Work".to_owned()];
         let (mut sent, mut out, mut steps) = (Vec::new(), Out::new(), 1);
-        let mut answer = Answer::new(facts, source, &mut out);
+        let mut answer = Answer::new(facts, source, None, &mut out);
         while !answer.step(&wanted, &names, &mut out, &mut step.clone()).unwrap() {
             assert!(out.bytes().len() < 2 * crate::wire::STEP_BYTES);
             sent.extend_from_slice(out.bytes());
@@ -295,6 +322,40 @@ mod tests {
         }
         sent.extend_from_slice(out.bytes());
         (String::from_utf8_lossy(&sent).into_owned(), steps)
+    }
+
+    #[test]
+    fn slices_of_a_part_scan_once() {
+        let message =
+            format!("Content-Type: multipart/mixed; boundary=x\n\n--x\n\n{}\n--x--\n", "line\n".repeat(100_000));
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(message.as_bytes()).unwrap();
+        let (mut memory, mut text, mut first_cost, mut read) = (None, Vec::new(), 0, 0);
+        while text.len() < 600_000 {
+            let item = format!("1 BODY.PEEK[1]<{}.50000>", text.len());
+            let wanted = Wanted::new(Cursor::new(item.as_bytes()).fetch().unwrap().items, false);
+            let source = Source::new(file.try_clone().unwrap(), Extent::All).unwrap();
+            let facts = Facts {
+                number: 1,
+                uid: 7,
+                flags: Flags::NONE,
+                recent: false,
+                keywords: 0,
+                tell_flags: false,
+                date: 0,
+                size: 0,
+            };
+            let (mut out, mut budget) = (Out::new(), u64::MAX);
+            let mut answer = Answer::new(facts, Some(source), memory.take(), &mut out);
+            assert!(answer.step(&wanted, &[], &mut out, &mut budget).unwrap());
+            memory = answer.into_memory();
+            let start = out.bytes().iter().position(|b| *b == b'\n').unwrap() + 1;
+            text.extend_from_slice(&out.bytes()[start..out.bytes().len() - 3]);
+            read += u64::MAX - budget;
+            first_cost = if first_cost == 0 { read } else { first_cost };
+        }
+        assert!(text.chunks(6).all(|line| line == b"line\r\n"));
+        assert!(first_cost >= 500_000 && read < 4 * first_cost, "first {first_cost}, all {read}");
     }
 
     /// The value of the one item.

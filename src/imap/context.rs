@@ -14,6 +14,7 @@
 use std::sync::Arc;
 
 use super::Shared;
+use super::answer::Memory;
 use super::cmd::States;
 use super::cmd::append::Upload;
 use super::reply::Reply;
@@ -73,6 +74,8 @@ pub struct Selected {
     pub read_only: bool,
     /// Raised when the folder changes.
     pub notice: Notice,
+    /// What the last FETCH found out about a big message.
+    pub memory: Option<Memory>,
 }
 
 impl Context {

@@ -55,6 +55,11 @@ impl Source {
         Ok(source)
     }
 
+    /// Is all of it in memory?
+    pub fn is_small(&self) -> bool {
+        self.head.len() as u64 >= self.size
+    }
+
     /// Bytes of the file when it was opened.
     pub fn size(&self) -> u64 {
         self.size
@@ -131,78 +136,98 @@ impl Source {
     }
 }
 
+/// A place in a range, known by its distance on the wire. Clients that fetch a big message in slices would make us count from
+/// its start for each one; from here it is one block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    range: Range<u64>,
+    at: u64,
+    after_cr: bool,
+    wire: u64,
+}
+
+impl Place {
+    /// The start of `range`, or `known` if that is a place in it not behind byte `wire`.
+    fn before(range: Range<u64>, wire: u64, known: Option<&Place>) -> Place {
+        match known {
+            Some(place) if place.range == range && place.wire <= wire => place.clone(),
+            _ => Place { at: range.start, range, after_cr: false, wire: 0 },
+        }
+    }
+
+    /// Go on behind `block`, which has `wire` bytes on the wire.
+    fn pass(&mut self, block: &[u8], wire: u64) {
+        self.at += block.len() as u64;
+        self.wire += wire;
+        self.after_cr = block.last() == Some(&b'\r');
+    }
+}
+
 /// Counts the bytes of a range as they go on the wire.
 #[derive(Debug)]
 pub struct Measure {
-    range: Range<u64>,
-    after_cr: bool,
-    wire: u64,
+    place: Place,
     enough: u64,
 }
 
 impl Measure {
     /// Count `range`, or until `enough` is reached.
-    pub fn new(range: Range<u64>, enough: u64) -> Measure {
-        Measure { range, after_cr: false, wire: 0, enough }
+    pub fn new(range: Range<u64>, enough: u64, known: Option<&Place>) -> Measure {
+        Measure { place: Place::before(range, enough, known), enough }
     }
 
     /// Count a block; the result when done. Takes what it read from `budget`.
     pub fn step(&mut self, source: &Source, budget: &mut u64) -> io::Result<Option<u64>> {
         let mut buffer = Vec::new();
-        let block = source.block(self.range.start, self.range.end, &mut buffer)?;
-        self.wire += wire_len(block, self.after_cr);
-        self.after_cr = block.last() == Some(&b'\r');
-        self.range.start += block.len() as u64;
+        let block = source.block(self.place.at, self.place.range.end, &mut buffer)?;
+        self.place.pass(block, wire_len(block, self.place.after_cr));
         *budget = budget.saturating_sub(block.len() as u64);
-        let done = block.is_empty() || self.range.is_empty() || self.wire >= self.enough;
-        Ok(done.then_some(self.wire))
+        let done = block.is_empty() || self.place.at == self.place.range.end || self.place.wire >= self.enough;
+        Ok(done.then_some(self.place.wire))
     }
 }
 
 /// Sends a range, or a piece of it that is counted in bytes of the wire.
 #[derive(Debug)]
 pub struct Stream {
-    range: Range<u64>,
-    after_cr: bool,
-    skip: u64,
-    left: u64,
+    place: Place,
+    /// First byte on the wire to send, and the one behind the last.
+    wanted: Range<u64>,
 }
 
 impl Stream {
-    /// Send `left` bytes of `range` after passing over `skip`, counted on the wire.
-    pub fn new(range: Range<u64>, skip: u64, left: u64) -> Stream {
-        Stream { range, after_cr: false, skip, left }
+    /// Send the bytes `wanted`, counted on the wire, of `range`.
+    pub fn new(range: Range<u64>, wanted: Range<u64>, known: Option<&Place>) -> Stream {
+        Stream { place: Place::before(range, wanted.start, known), wanted }
     }
 
-    /// Send a block. Returns whether all is sent. A file that became shorter is an error: the client was promised bytes
-    /// that do not exist.
-    pub fn step(&mut self, source: &Source, out: &mut Out, budget: &mut u64) -> io::Result<bool> {
-        if self.left == 0 {
-            return Ok(true);
+    /// Send a block. Returns a place near the end when all is sent. A file that became shorter is an error: the client
+    /// was promised bytes that do not exist.
+    pub fn step(&mut self, source: &Source, out: &mut Out, budget: &mut u64) -> io::Result<Option<Place>> {
+        if self.wanted.is_empty() {
+            return Ok(Some(self.place.clone()));
         }
         let mut buffer = Vec::new();
-        let block = source.block(self.range.start, self.range.end, &mut buffer)?;
+        let block = source.block(self.place.at, self.place.range.end, &mut buffer)?;
         if block.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let len = wire_len(block, self.after_cr);
-        if len <= self.skip {
-            self.skip -= len;
-        } else {
+        let wire = wire_len(block, self.place.after_cr);
+        let here = self.place.wire..self.place.wire + wire;
+        if here.end > self.wanted.start {
             let out = out.buffer();
-            let before = out.len();
-            convert(block, self.after_cr, out);
-            // A block is small; its first bytes are taken out again.
-            out.drain(before..before + usize::try_from(self.skip).unwrap_or(0));
-            let sent = (len - self.skip).min(self.left);
-            out.truncate(before + usize::try_from(sent).unwrap_or(0));
-            self.left -= sent;
-            self.skip = 0;
+            let start = out.len();
+            convert(block, self.place.after_cr, out);
+            // Positions in a block fit.
+            out.truncate(start + (self.wanted.end.min(here.end) - here.start) as usize);
+            out.drain(start..start + (self.wanted.start.max(here.start) - here.start) as usize);
         }
-        self.after_cr = block.last() == Some(&b'\r');
-        self.range.start += block.len() as u64;
         *budget = budget.saturating_sub(block.len() as u64);
-        Ok(self.left == 0)
+        if here.end >= self.wanted.end {
+            return Ok(Some(self.place.clone()));
+        }
+        self.place.pass(block, wire);
+        Ok(None)
     }
 }
 
@@ -246,15 +271,18 @@ mod tests {
     }
 
     fn send(source: &Source, range: Range<u64>, skip: u64, left: u64) -> Vec<u8> {
-        let (mut out, mut stream, mut budget) = (Out::new(), Stream::new(range, skip, left), u64::MAX);
-        while !stream.step(source, &mut out, &mut budget).unwrap() {}
+        let (mut out, mut stream, mut budget) = (Out::new(), Stream::new(range, skip..skip + left, None), u64::MAX);
+        while stream.step(source, &mut out, &mut budget).unwrap().is_none() {}
         out.bytes().to_vec()
     }
 
     fn measure(source: &Source, range: Range<u64>, enough: u64) -> u64 {
-        let (mut measure, mut budget) = (Measure::new(range, enough), u64::MAX);
+        measure_on(Measure::new(range, enough, None), source, &mut u64::MAX.clone())
+    }
+
+    fn measure_on(mut measure: Measure, source: &Source, budget: &mut u64) -> u64 {
         loop {
-            if let Some(wire) = measure.step(source, &mut budget).unwrap() {
+            if let Some(wire) = measure.step(source, budget).unwrap() {
                 return wire;
             }
         }
@@ -284,6 +312,33 @@ mod tests {
     }
 
     #[test]
+    fn slices_go_on_where_the_last_one_ended() {
+        let text = b"a\nbc\r\n".repeat(100_000);
+        let source = source(&text, Extent::All);
+        let range = 0..text.len() as u64;
+        let mut whole = Vec::new();
+        convert(&text, false, &mut whole);
+        let (mut sent, mut place, mut read) = (Vec::new(), None, u64::MAX);
+        while sent.len() < whole.len() {
+            let first = sent.len() as u64;
+            let wire = Measure::new(range.clone(), first + 50_000, place.as_ref());
+            let last = first + (measure_on(wire, &source, &mut read) - first).min(50_000);
+            let mut stream = Stream::new(range.clone(), first..last, place.as_ref());
+            let mut out = Out::new();
+            place = loop {
+                if let Some(place) = stream.step(&source, &mut out, &mut read).unwrap() {
+                    break Some(place);
+                }
+            };
+            sent.extend_from_slice(out.bytes());
+        }
+        assert!(sent == whole);
+        assert!(u64::MAX - read < 10 * text.len() as u64, "read {} of {}", u64::MAX - read, text.len());
+        assert_eq!(Place::before(0..5, 9, place.as_ref()).at, 0, "a place in another range is of no use");
+        assert_eq!(Place::before(range, 9, place.as_ref()).at, 0, "nor is one behind");
+    }
+
+    #[test]
     fn headers_of_any_length() {
         for (len, ends) in [(10, true), (HEADER_FIRST, true), (5 * HEADER_FIRST, true), (2 * MAX_HEADER, false)] {
             let message = [b"X: ", &vec![b'x'; len][..], b"\n\n", &vec![b'b'; 3 * MAX_HEADER]].concat();
@@ -301,7 +356,7 @@ mod tests {
         file.write_all(&vec![b'x'; 2 * SMALL]).unwrap();
         let source = Source::new(file.try_clone().unwrap(), Extent::All).unwrap();
         file.set_len(SMALL as u64).unwrap();
-        let (mut out, mut stream, mut budget) = (Out::new(), Stream::new(0..300_000, 0, 300_000), u64::MAX);
+        let (mut out, mut stream, mut budget) = (Out::new(), Stream::new(0..300_000, 0..300_000, None), u64::MAX);
         assert!((0..10).any(|_| stream.step(&source, &mut out, &mut budget).is_err()));
     }
 

@@ -59,7 +59,12 @@ impl Job for Fetch {
         while !out.full() && budget > 0 {
             match &mut self.answer {
                 Some(answer) => match answer.step(&self.wanted, selected.view.keywords(), out, &mut budget) {
-                    Ok(true) => self.answer = None,
+                    Ok(true) => {
+                        let answer = self.answer.take();
+                        if self.wanted.extent.is_some() {
+                            selected.memory = answer.and_then(Answer::into_memory);
+                        }
+                    }
                     Ok(false) => {}
                     Err(error) => {
                         tracing::error!(%error, "cannot go on reading a message; connection closed in the middle of it");
@@ -106,7 +111,8 @@ impl Fetch {
         let recent = selected.view.is_recent(uid);
         let Message { flags, keywords, .. } = message;
         let facts = Facts { number, uid, flags, recent, keywords, tell_flags, date, size };
-        Ok(Some(Answer::new(facts, source, out)))
+        let memory = source.as_ref().and_then(|_| selected.memory.take());
+        Ok(Some(Answer::new(facts, source, memory, out)))
     }
 
     /// Set \Seen. Returns whether that changed the flags, which the client then must be told. A disk on which it cannot be set

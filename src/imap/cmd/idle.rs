@@ -18,7 +18,12 @@ struct Idle;
 impl Job for Idle {
     fn step(&mut self, context: &mut Context, wake: Wake, out: &mut Out) -> Result<Progress, Reply> {
         match wake {
-            Wake::Begin => out.line("+ Idling"),
+            Wake::Begin => {
+                if let Ok(selected) = context.selected() {
+                    selected.memory = None;
+                }
+                out.line("+ Idling");
+            }
             Wake::Line(line) if line.eq_ignore_ascii_case(b"DONE") => {
                 return Ok(Progress::Done(Reply::ok("Idle completed")));
             }

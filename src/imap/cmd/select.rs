@@ -38,7 +38,7 @@ fn open(call: &Call<'_>, name: Name, examine: bool) -> Result<(Selected, u32), R
     mailbox.listen(notice.raiser());
     let uid_next = mailbox.uid_next();
     let view = View::open(&mailbox, examine);
-    Ok((Selected { name, mailbox, view, read_only, notice }, uid_next))
+    Ok((Selected { name, mailbox, view, read_only, notice, memory: None }, uid_next))
 }
 
 fn tell(selected: &Selected, uid_next: u32, out: &mut Out) {
