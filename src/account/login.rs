@@ -24,7 +24,7 @@ use super::scram::{Channel, Exchange, First, Wrong};
 use super::served::{Account, Found};
 use super::step::{Mechanism, Refusal, Step};
 use super::{Accounts, Scram, domain};
-use crate::wire::{Answer, Peer, Secret, Tls, Work};
+use crate::wire::{Answer, Peer, Secret, Tls, Work, sasl};
 
 /// A refusal comes this long, or a multiple of it, after the check began. Longer than every check but a very costly one on a
 /// busy machine; then the next multiple hides how long it took.
@@ -140,6 +140,15 @@ impl Login {
     fn new(accounts: &Arc<Accounts>, peer: &Peer, by: &'static str) -> Login {
         let ip = peer.remote.ip();
         Login { accounts: accounts.clone(), ip, by, name: String::new(), began: Instant::now(), state: State::Done }
+    }
+
+    /// The client's line behind a challenge: base64 of its answer, or `*`.
+    pub fn line(&mut self, line: &[u8]) -> Step {
+        match sasl::response(line) {
+            sasl::Response::Data(message) => self.respond(&message),
+            sasl::Response::Cancel => self.cancel(),
+            sasl::Response::Malformed => Step::Refused(Refusal::Malformed),
+        }
     }
 
     /// The client's answer to a challenge, base64-decoded.

@@ -8,11 +8,11 @@ use crate::wire::Work;
 
 /// What a login attempt wants next.
 pub enum Step {
-    /// Send this to the client (base64 by the protocol) and pass its answer to [`Login::respond`].
+    /// Send this to the client ([`crate::wire::sasl::challenge`]) and pass its next line to [`super::Login::line`].
     Challenge(Vec<u8>),
-    /// Return it as `Want::Work`, and pass the answer to [`Login::answered`].
+    /// Return it as `Want::Work`, and pass the answer to [`super::Login::answered`].
     Work(Work),
-    /// Return it as `Want::Pause` without any output, and call [`Login::resumed`] when it is over. It comes before the
+    /// Return it as `Want::Pause` without any output, and call [`super::Login::resumed`] when it is over. It comes before the
     /// check (an address or login that failed often) and before a refusal (every failure takes the same time).
     Pause(Duration),
     /// In. Keep the seat as long as the session lives: it counts connections of this user.

@@ -136,11 +136,7 @@ pub fn line(session: &mut Pop3, input: &mut Input, out: &mut Out) -> Option<Then
         }
         Taken::TooLong | Taken::Bare => return Some(Then::Refuse(reply::AUTH_LINE_TOO_LONG)),
         Taken::Endless => return Some(Then::CloseWith(reply::ENDLESS)),
-        Taken::Line(line) => match sasl::response(&line) {
-            sasl::Response::Data(message) => exchange.login.respond(&message),
-            sasl::Response::Cancel => exchange.login.cancel(),
-            sasl::Response::Malformed => Step::Refused(Refusal::Malformed),
-        },
+        Taken::Line(line) => exchange.login.line(&line),
     };
     Some(follow(session, exchange, step, out))
 }

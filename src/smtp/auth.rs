@@ -3,17 +3,12 @@
 //! Owns the lines and their base64; what they mean is [`Login`]'s. Only on submission, and only where [`Login::mechanisms`] says
 //! that a login is possible: under TLS, or on loopback if that is allowed.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use super::reply::{self, Reply};
 use super::session::{Smtp, State, Then};
 use crate::account::{Login, Mechanism, Refusal, Step};
 use crate::wire::line::{Ends, Lines, Taken};
+use crate::wire::sasl::{self, MAX_LINE};
 use crate::wire::{Answer, Input, Want};
-
-/// Octets in a line of the exchange without CRLF (RFC 4954 4: at most 12288 with it).
-pub(super) const MAX_LINE: usize = 12288 - 2;
 
 /// A login under way.
 pub(super) struct Exchange {
@@ -61,9 +56,7 @@ fn begin(session: &mut Smtp, argument: &str) -> Result<Then, Reply> {
     let mechanism = possible.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name));
     let mechanism = mechanism.ok_or(reply::UNKNOWN_MECHANISM)?;
     let initial = match initial {
-        // RFC 4954 4: an empty initial response is written `=`.
-        Some("=") => Some(Vec::new()),
-        Some(text) => Some(STANDARD.decode(text).map_err(|_| reply::BAD_BASE64)?),
+        Some(text) => Some(sasl::initial(text.as_bytes()).ok_or(reply::BAD_BASE64)?),
         None => None,
     };
     let (login, step) =
@@ -77,7 +70,7 @@ fn follow(session: &mut Smtp, mut exchange: Box<Exchange>, step: Step) -> Then {
     match step {
         Step::Challenge(challenge) => {
             session.state = State::Auth(exchange);
-            Then::Reply(Reply::made(334, "", STANDARD.encode(challenge)))
+            Then::Reply(Reply::made(334, "", sasl::challenge(&challenge)))
         }
         Step::Work(work) => {
             session.state = State::Auth(exchange);
@@ -132,14 +125,7 @@ pub(super) fn line(session: &mut Smtp, input: &mut Input) -> Option<Then> {
         Taken::Bare => return Some(Then::Reply(reply::BARE_LINE_END)),
         Taken::Endless => return Some(Then::Close(reply::ENDLESS_LINE)),
     };
-    let step = if line == b"*" {
-        exchange.login.cancel()
-    } else {
-        match STANDARD.decode(&line) {
-            Ok(response) => exchange.login.respond(&response),
-            Err(_) => return Some(Then::Reply(reply::BAD_BASE64)),
-        }
-    };
+    let step = exchange.login.line(&line);
     Some(follow(session, exchange, step))
 }
 

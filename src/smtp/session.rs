@@ -21,7 +21,7 @@ use super::transaction::Transaction;
 use super::{Kind, Shared, auth, bdat, commands, data, hello, parse, starttls};
 use crate::account::{Seat, User};
 use crate::wire::line::{Ends, Lines, Taken};
-use crate::wire::{Answer, Event, Input, Out, Peer, Session, Tls, Want};
+use crate::wire::{Answer, Event, Input, Out, Peer, Session, Tls, Want, sasl};
 
 /// Octets in a command line without CRLF. RFC 5321 4.5.3.1.4 has 512, extensions add to it (SIZE 26, BODY 17, SMTPUTF8 10, AUTH 500, ...);
 /// 2000 leaves room for the longest allowed UTF-8 path with all of them.
@@ -165,7 +165,7 @@ impl Smtp {
 
     /// The next command line; `None` if it is not there yet.
     fn command(&mut self, input: &mut Input) -> Option<Then> {
-        let limit = if auth::offered(self) { auth::MAX_LINE } else { MAX_COMMAND };
+        let limit = if auth::offered(self) { sasl::MAX_LINE } else { MAX_COMMAND };
         let line = match self.lines.take(input, limit, Ends::Strict) {
             Taken::Line(line) => line,
             Taken::Partial => return None,

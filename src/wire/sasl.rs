@@ -7,9 +7,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Octets in a line of an exchange, without its end: 12288 by RFC 4954 4 and RFC 5034 4, the largest that any of the
-/// protocols must take.
-pub const MAX_LINE: usize = 12288;
+/// Octets in a line of an exchange without CRLF: 12288 with it (RFC 4954 4), the largest that any of the protocols must take.
+pub const MAX_LINE: usize = 12288 - 2;
 
 /// A line of the client in an exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,10 @@
 //! AUTHENTICATE (RFC 3501 6.2.2) with an initial response (SASL-IR, RFC 4959).
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use super::login::Attempt;
-use crate::account::{Login, Mechanism, Refusal, Step};
+use crate::account::{Login, Mechanism};
 use crate::imap::job::{Begun, Call};
 use crate::imap::reply::Reply;
+use crate::wire::sasl;
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let args = &mut call.args;
@@ -22,9 +20,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     args.end()?;
     let initial = match initial {
         None => None,
-        // RFC 4959 section 3: a single `=` is an empty response.
-        Some(b"=") => Some(Vec::new()),
-        Some(text) => Some(STANDARD.decode(text).map_err(|_| Reply::bad("Initial response is not base64"))?),
+        Some(text) => Some(sasl::initial(text).ok_or(Reply::bad("Initial response is not base64"))?),
     };
     let context = call.context;
     let (accounts, peer, tls) = (&context.shared.accounts, &context.peer, context.tls.as_ref());
@@ -38,21 +34,4 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     };
     let (login, step) = Login::sasl(accounts, peer, tls, mechanism, initial.as_deref());
     Ok(Begun::Job(Box::new(Attempt { login, first: Some(step) })))
-}
-
-/// Base64 of a challenge.
-pub(super) fn encode(challenge: &[u8]) -> String {
-    STANDARD.encode(challenge)
-}
-
-/// The client's answer to a challenge.
-pub(super) fn respond(login: &mut Login, line: &[u8]) -> Step {
-    // RFC 3501 6.2.2: a line with a single `*` cancels.
-    if line == b"*" {
-        return login.cancel();
-    }
-    match STANDARD.decode(line) {
-        Ok(response) => login.respond(&response),
-        Err(_) => Step::Refused(Refusal::Malformed),
-    }
 }

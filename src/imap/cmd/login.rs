@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{authenticate, capability};
+use super::capability;
 use crate::account::{Login, Refusal, Seat, Step, User};
 use crate::imap::context::{Access, Context, State};
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::reply::Reply;
-use crate::wire::{Out, Secret};
+use crate::wire::{Out, Secret, sasl};
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let args = &mut call.args;
@@ -36,7 +36,7 @@ pub(super) struct Attempt {
 impl Job for Attempt {
     fn step(&mut self, context: &mut Context, wake: Wake, out: &mut Out) -> Result<Progress, Reply> {
         let step = match wake {
-            Wake::Line(line) => authenticate::respond(&mut self.login, &line),
+            Wake::Line(line) => self.login.line(&line),
             Wake::Answer(answer) => self.login.answered(answer),
             Wake::Begin | Wake::Flushed | Wake::Notice => match self.first.take() {
                 Some(step) => step,
@@ -45,7 +45,7 @@ impl Job for Attempt {
         };
         match step {
             Step::Challenge(challenge) => {
-                out.line(format!("+ {}", authenticate::encode(&challenge)));
+                out.line(format!("+ {}", sasl::challenge(&challenge)));
                 Ok(Progress::Line)
             }
             Step::Work(work) => Ok(Progress::Work(work)),
