@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use mailcote::mail::Flags;
 use mailcote::store::{Change, Home, Layout, Name, Owner, Settings, Store, Stores};
-use support::account::{Account, Client, our_account, our_folder};
+use support::account::{Account, Client, our_account, our_folder, pop3_uidls};
 use support::dovecot::{Dovecot, NOBODY};
 
 /// A way in which Dovecot keeps folders.
@@ -257,6 +257,59 @@ fn a_damaged_uidlist_changes_nobodys_uids() {
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("dovecot-uidlist.broken-"));
     assert!(aside.count() > 0, "what was damaged is kept for the admin");
+}
+
+/// Letters are for 26 keywords; we keep more. Dovecot sees those that have a letter, and does not take the others from us.
+#[test]
+fn keywords_past_the_26th_survive_dovecot() {
+    let Some(site) = Site::start(KEEPINGS[0]) else { return };
+    let mut client = site.client();
+    client.append("INBOX", "theirs1 theirs2", &message("theirs"));
+    client.logout();
+    let many: Vec<String> = (0..40).map(|n| format!("many{n:02}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let store = site.ours(false);
+    let uid = our_append(&store, "INBOX", Flags::NONE, &many, &message("many"));
+    let names = |account: &Account| account.folders["INBOX"].messages[&uid].0.clone();
+    let before = names(&our_account(&store));
+    assert_eq!(before.len(), 40);
+    drop(store);
+
+    let seen = names(&site.account());
+    assert_eq!(seen.len(), 24, "26 letters, two of them are theirs: {seen:?}");
+    assert!(seen.is_subset(&before));
+    let mut client = site.client();
+    client.run("SELECT INBOX");
+    client.run(&format!("UID STORE {uid} +FLAGS (\\Answered)"));
+    client.run(&format!("UID STORE {uid} -FLAGS (many00)"));
+    client.logout();
+    let mut after = before;
+    after.remove("many00");
+    after.insert("\\answered".into());
+    assert_eq!(names(&our_account(&site.ours(false))), after);
+    site.assert_content();
+}
+
+/// POP3 clients know messages by UIDL, and fetch everything again if it changes. What Dovecot tells is made of UID and
+/// UIDVALIDITY as we see them, in the way in which `pop3` makes it (its unit tests hold that to this form).
+#[test]
+fn pop3_uidls_of_dovecot_are_made_of_the_uids_that_we_see() {
+    let Some(site) = Site::start(KEEPINGS[0]) else { return };
+    let mut client = site.client();
+    for n in 0..12 {
+        client.append("INBOX", "", &message(&n.to_string()));
+    }
+    client.run("SELECT INBOX");
+    client.run("UID STORE 3 +FLAGS (\\Deleted)");
+    client.run("EXPUNGE");
+    client.logout();
+    let theirs = pop3_uidls(site.dovecot.pop3);
+    let inbox = site.ours(false).mailbox(&Name::inbox()).unwrap();
+    let ours: Vec<String> = inbox.read(|messages| {
+        let uidl = |uid: u32| format!("{uid:08x}{:08x}", inbox.uid_validity());
+        messages.iter().map(|message| uidl(message.uid)).collect()
+    });
+    assert_eq!(ours, theirs);
 }
 
 /// Both servers work on one INBOX at the same time, and neither gives a UID twice or loses a flag.

@@ -170,3 +170,14 @@ pub fn our_folder(mailbox: &Mailbox) -> FolderState {
     }
     FolderState { uid_validity: mailbox.uid_validity(), uid_next: mailbox.uid_next(), messages }
 }
+
+/// alice's UIDLs, as a Dovecot tells them over POP3.
+pub fn pop3_uidls(port: u16) -> Vec<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(ANSWER)).unwrap();
+    write!(stream, "USER alice\r\nPASS {PASSWORD}\r\nUIDL\r\nQUIT\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let lines = answer.lines().skip_while(|line| !line.starts_with("1 ")).take_while(|line| *line != ".");
+    lines.map(|line| line.split_once(' ').unwrap().1.into()).collect()
+}
