@@ -1,3 +1,5 @@
+//! Logins as clients try them: mechanisms, refusals, pauses, remembered passwords.
+
 use std::net::SocketAddr;
 
 use super::super::support::{Place, place};

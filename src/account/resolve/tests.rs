@@ -1,3 +1,5 @@
+//! Addresses resolved against small domains written for each case.
+
 use std::fmt::Write;
 
 use super::super::support::{Place, place};

@@ -1,3 +1,5 @@
+//! POP3 sessions without sockets: what transcripts cannot show, such as files that vanish under a session.
+
 use std::fs;
 use std::path::PathBuf;
 
