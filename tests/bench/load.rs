@@ -12,22 +12,31 @@ use super::servers::Mailbox;
 const DELIVERY: Duration = Duration::from_secs(120);
 
 /// A connection that reads replies.
-struct Client {
+pub struct Client {
     reader: BufReader<TcpStream>,
 }
 
 impl Client {
+    /// An IMAP connection, logged in with tag `a`.
+    pub fn imap(port: u16, mailbox: &Mailbox) -> Client {
+        let mut client = Client::connect(port);
+        assert!(client.line().starts_with("* OK"));
+        client.send(format!("a LOGIN {} {}\r\n", mailbox.address, mailbox.password).as_bytes());
+        client.tagged("a ");
+        client
+    }
+
     fn connect(port: u16) -> Client {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
         stream.set_nodelay(true).expect("nodelay");
         Client { reader: BufReader::new(stream) }
     }
 
-    fn send(&mut self, bytes: &[u8]) {
+    pub fn send(&mut self, bytes: &[u8]) {
         self.reader.get_mut().write_all(bytes).expect("send");
     }
 
-    fn line(&mut self) -> String {
+    pub fn line(&mut self) -> String {
         let mut line = String::new();
         self.reader.read_line(&mut line).expect("a line");
         assert!(!line.is_empty(), "the server closed the connection");
@@ -46,7 +55,7 @@ impl Client {
     }
 
     /// Up to the line that begins with `tag`, which must be OK.
-    fn tagged(&mut self, tag: &str) {
+    pub fn tagged(&mut self, tag: &str) {
         loop {
             let line = self.line();
             if let Some(rest) = line.strip_prefix(tag) {
@@ -179,10 +188,7 @@ pub fn pop3_drain(port: u16, mailbox: &Mailbox, count: usize) {
 /// `count` times: connect, LOGIN, SELECT, LOGOUT.
 pub fn imap_logins(port: u16, mailbox: &Mailbox, count: usize) {
     for _ in 0..count {
-        let mut client = Client::connect(port);
-        assert!(client.line().starts_with("* OK"));
-        client.send(format!("a LOGIN {} {}\r\n", mailbox.address, mailbox.password).as_bytes());
-        client.tagged("a ");
+        let mut client = Client::imap(port, mailbox);
         client.send(b"b SELECT INBOX\r\n");
         client.tagged("b ");
         client.send(b"c LOGOUT\r\n");

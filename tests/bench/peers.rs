@@ -5,13 +5,14 @@
 //! gets slower in directories that were used before. Numbers go into `tests/bench/README.md` with the machine
 //! they came from; nothing here asserts on time.
 //!
-//! `cargo bench --bench peers -- [ROUNDS] [ROW ...]`; rows: disk smtp lmtp pop3 login syscalls.
+//! `cargo bench --bench peers -- [ROUNDS] [ROW ...]`; rows: disk smtp lmtp pop3 login idle syscalls.
 
 mod cpu;
 mod disk;
 #[path = "../support/dovecot.rs"]
 #[allow(dead_code)] // The bench starts it; tests of other files use the rest.
 mod dovecot;
+mod idle;
 mod load;
 mod servers;
 
@@ -91,6 +92,9 @@ fn main() {
     }
     if wanted("login") {
         compare(&mut servers, "IMAP login, SELECT, LOGOUT", rounds, Server::Mailcote, Server::Dovecot, logins);
+    }
+    if wanted("idle") {
+        idle::compare(&mut servers);
     }
     if wanted("syscalls") {
         system_calls(&mut servers);
