@@ -1,0 +1,208 @@
+//! The daemon as its admin and systemd see it: signals, reload, sockets handed over, what it tells, what it leaves.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{Client, Demo, PATIENCE, wait_for};
+
+mod support;
+
+/// A configuration with one IMAP port and nothing else, below `root`.
+fn configure(root: &Path, listen: &str) -> std::path::PathBuf {
+    fs::create_dir_all(root.join("domains/one.test")).expect("a domain");
+    fs::write(root.join("domains/one.test/users"), "ann:{PLAIN}secret\n").expect("users");
+    let config = root.join("mailcote.toml");
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).expect("passwd").expect("ourselves").name;
+    let text = format!(
+        "hostname = \"mail.one.test\"\nuser = \"{user}\"\n[listen]\n{listen}\n[auth]\nallow_plain_on_loopback = true\n\
+         secret = \"state/secret\"\n[mail]\nhome = \"{}/mail/{{domain}}/{{user}}/Maildir\"\n",
+        root.display()
+    );
+    fs::write(&config, text).expect("a configuration");
+    config
+}
+
+/// Every service but those in `only` switched off.
+fn only(only: &[(&str, String)]) -> String {
+    let services = ["smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s"];
+    let line = |service: &&str| match only.iter().find(|(name, _)| name == service) {
+        Some((_, place)) => format!("{service} = [{place}]\n"),
+        None => format!("{service} = []\n"),
+    };
+    services.iter().map(line).collect()
+}
+
+fn serve(config: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mailcote"));
+    command.arg("serve").arg("--config").arg(config).stdin(Stdio::null());
+    command
+}
+
+/// Ends the process when a test fails.
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Daemon {
+    fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).expect("a pid"));
+        nix::sys::signal::kill(pid, signal).expect("a signal");
+    }
+
+    fn end(&mut self) -> Option<i32> {
+        wait_for("the daemon's end", || self.0.try_wait().expect("wait")).code()
+    }
+}
+
+#[test]
+fn sigterm_says_goodbye_to_everybody_and_ends_well() {
+    let mut demo = Demo::start();
+    let mut idle = demo.imap("alice");
+    idle.imap("SELECT INBOX");
+    idle.send("i IDLE");
+    idle.line();
+    let mut new = demo.connect("imap");
+    let mut smtp = demo.connect("smtp");
+    let mut pop3 = demo.pop3("bob");
+    let begun = Instant::now();
+    assert_eq!(demo.stop(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(10), "nobody was in the middle of anything");
+    for (who, client, bye) in
+        [("idle", &mut idle, "* BYE"), ("not logged in", &mut new, "* BYE"), ("smtp", &mut smtp, "421 ")]
+    {
+        let last = client.line();
+        assert!(last.starts_with(bye), "{who}: {last}");
+        assert_eq!(client.try_line(), None, "{who}");
+    }
+    // POP3 has no word for it (RFC 1939): -ERR or nothing, then the end.
+    while let Some(line) = pop3.try_line() {
+        assert!(line.starts_with("-ERR"), "{line}");
+    }
+}
+
+#[test]
+fn sigterm_lets_a_message_on_its_way_arrive() {
+    let mut demo = Demo::with(&["--users", "1"]);
+    let mut smtp = demo.connect("smtp");
+    smtp.smtp("EHLO test", "250");
+    smtp.smtp("MAIL FROM:<a@b.test>", "250");
+    smtp.smtp("RCPT TO:<user1@demo.test>", "250");
+    smtp.smtp("DATA", "354");
+    smtp.send("Subject: on its way");
+    let new = demo.user("user1").maildir.join("new");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(demo.pid()).expect("a pid"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("SIGTERM");
+    wait_for("the port to close", || TcpStream::connect(("127.0.0.1", demo.port("smtp"))).is_err().then_some(()));
+    smtp.send("");
+    smtp.smtp(".", "250");
+    assert_eq!(fs::read_dir(&new).expect("new/").count(), 1);
+    let last = smtp.line();
+    assert!(last.starts_with("421"), "{last}");
+    demo.stop();
+}
+
+#[test]
+fn systemd_is_told_and_hands_over_its_socket() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // The port in the configuration is another one: only the name can make the two meet.
+    let config = configure(dir.path(), &only(&[("imap", "\"127.0.0.1:1\"".into())]));
+    let notify = UnixDatagram::bind(dir.path().join("notify")).expect("a socket");
+    notify.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let port = socket.local_addr().expect("its address").port();
+    // As systemd does: the socket is descriptor 3, and LISTEN_PID is who shall have it. A shell moves it there.
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .arg("-c")
+        .arg("fd=$1; shift; eval \"exec 3<&$fd\"; LISTEN_PID=$$ exec \"$@\"")
+        .arg("sh")
+        .arg(socket.as_raw_fd().to_string())
+        .arg(serve(&config).get_program())
+        .args(serve(&config).get_args())
+        .env("LISTEN_FDS", "1")
+        .env("LISTEN_FDNAMES", "imap")
+        .env("NOTIFY_SOCKET", dir.path().join("notify"))
+        .env("WATCHDOG_USEC", "200000")
+        .process_group(0);
+    nix::fcntl::fcntl(&socket, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).expect("inheritable");
+    let mut daemon = Daemon(shell.spawn().expect("sh"));
+    let told = |what: &str| {
+        let mut bytes = [0; 256];
+        loop {
+            let n = notify.recv(&mut bytes).expect("a word to systemd");
+            let said = String::from_utf8_lossy(&bytes[..n]).into_owned();
+            if said.lines().any(|line| line == what) {
+                return;
+            }
+            assert!(said.contains("WATCHDOG=1"), "{said} instead of {what}");
+        }
+    };
+    told("READY=1");
+    let mut client = Client::to(port);
+    assert!(client.line().starts_with("* OK"));
+    client.imap("LOGIN ann@one.test secret");
+    told("WATCHDOG=1");
+
+    fs::write(dir.path().join("domains/one.test/users"), "ann:{PLAIN}secret\nbob:{PLAIN}word\n").expect("users");
+    daemon.signal(nix::sys::signal::Signal::SIGHUP);
+    told("RELOADING=1");
+    told("READY=1");
+    let mut bob = Client::to(port);
+    bob.line();
+    bob.imap("LOGIN bob@one.test word");
+
+    daemon.signal(nix::sys::signal::Signal::SIGTERM);
+    told("STOPPING=1");
+    assert_eq!(daemon.end(), Some(0));
+}
+
+#[test]
+fn what_prevents_the_start_is_said_with_what_to_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let place = format!("\"{}\"", taken.local_addr().expect("its address"));
+    for (what, listen, said) in [
+        ("a taken port", only(&[("imap", place)]), "another program listens there"),
+        ("TLS without a certificate", only(&[("imaps", "\"127.0.0.1:1\"".into())]), "certificate"),
+    ] {
+        let config = configure(dir.path(), &listen);
+        let output = serve(&config).output().expect("it runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains(said), "{what}: {text}");
+    }
+}
+
+#[test]
+fn confined_it_says_so_and_keeps_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let socket = dir.path().join("lmtp");
+    let config = configure(dir.path(), &only(&[("lmtp", format!("\"{}\"", socket.display()))]));
+    let mut daemon = Daemon(serve(&config).stderr(Stdio::piped()).spawn().expect("it runs"));
+    let mut log = String::new();
+    let mut stderr = BufReader::new(daemon.0.stderr.take().expect("stderr"));
+    while !log.lines().last().is_some_and(|line| line.contains("ready")) {
+        assert!(stderr.read_line(&mut log).expect("the log") > 0, "{log}");
+    }
+    assert!(log.contains("confined by Landlock") || log.contains("not confined"), "{log}");
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.0.id())).expect("status");
+    for line in ["CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "NoNewPrivs:\t1"] {
+        assert!(status.contains(line), "{status}");
+    }
+    assert!(std::os::unix::net::UnixStream::connect(&socket).is_ok());
+    daemon.signal(nix::sys::signal::Signal::SIGINT);
+    assert_eq!(daemon.end(), Some(0));
+    assert!(!socket.exists(), "its socket is removed");
+}
