@@ -1,14 +1,19 @@
-//! Directory entries to the disk: as few syncs as the promises allow.
+//! Directory entries to the disk: as few syncs as the promises allow, and in the right order.
 //!
 //! Owns two ways to it. [`DirSyncs::now`] returns when every entry made in the directory *before the call* is on the
 //! disk; callers who meet there share a sync: one that arrives while a sync is under way waits for the next, which
 //! serves everybody who has come meanwhile. So sixteen deliveries into one folder cost a few syncs, not sixteen.
 //! [`DirSyncs::soon`] is for flag changes: a thread syncs the directory within [`SOON`] (promise 1 allows a second).
 //!
+//! A file that goes from one directory to another must not be lost between them: if the old directory reached the disk first
+//! and the power failed then, the file would be in neither. [`DirSyncs::moving`] is told before such a rename, and whoever syncs the
+//! old directory next, for whatever reason, syncs the new one before it. (Where a rename is one transaction, as on ext4, XFS and
+//! btrfs, the second sync finds nothing to do and costs microseconds.)
+//!
 //! Fails with the system's error, told to everybody whom that sync was to serve. A deferred sync that fails
 //! is logged: its caller has long answered, which is what the promise about flags says. Leaves nothing on disk.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,9 +29,17 @@ pub(super) const SOON: Duration = Duration::from_millis(500);
 /// The directory syncs of a process.
 #[derive(Default)]
 pub(super) struct DirSyncs {
-    groups: Mutex<HashMap<PathBuf, Arc<Group>>>,
-    deferred: Arc<Deferred>,
+    shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    groups: Mutex<HashMap<PathBuf, Arc<Group>>>,
+    /// Directories that must reach the disk before the one they stand under.
+    first: Mutex<HashMap<PathBuf, BTreeSet<PathBuf>>>,
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
 }
 
 /// Those who wait for one directory.
@@ -53,12 +66,6 @@ enum Failure {
 }
 
 #[derive(Default)]
-struct Deferred {
-    state: Mutex<Waiting>,
-    wake: Condvar,
-}
-
-#[derive(Default)]
 struct Waiting {
     directories: HashMap<PathBuf, Owner>,
     stop: bool,
@@ -67,20 +74,20 @@ struct Waiting {
 impl DirSyncs {
     /// Entries of `directory` to the disk, those that exist now at least. The caller has taken on the owner's identity.
     pub(super) fn now(&self, directory: &Path) -> io::Result<()> {
-        let group = self.groups().entry(directory.to_owned()).or_default().clone();
-        let result = group.sync(directory);
-        let mut groups = self.groups();
-        // The table and this call: nobody else waits, and nobody can come while the table is locked.
-        if Arc::strong_count(&group) == 2 {
-            groups.remove(directory);
+        self.shared.now(directory)
+    }
+
+    /// A file is about to be renamed from directory `from` to `to`, and neither may be synced at once.
+    pub(super) fn moving(&self, from: &Path, to: &Path) {
+        if from != to {
+            lock(&self.shared.first).entry(from.to_owned()).or_default().insert(to.to_owned());
         }
-        result
     }
 
     /// Entries of `directory` to the disk within [`SOON`], by a thread that takes on `owner` itself.
     pub(super) fn soon(&self, directory: &Path, owner: Owner) {
         let first = {
-            let mut waiting = lock(&self.deferred.state);
+            let mut waiting = lock(&self.shared.waiting);
             if waiting.directories.contains_key(directory) {
                 return;
             }
@@ -89,34 +96,30 @@ impl DirSyncs {
         };
         if first {
             self.start();
-            self.deferred.wake.notify_one();
+            self.shared.wake.notify_one();
         }
     }
 
     fn start(&self) {
         let mut thread = lock(&self.thread);
         if thread.is_none() {
-            let deferred = Arc::clone(&self.deferred);
-            match std::thread::Builder::new().name("mailcote-sync".into()).spawn(move || deferred.run()) {
+            let shared = Arc::clone(&self.shared);
+            match std::thread::Builder::new().name("mailcote-sync".into()).spawn(move || shared.run()) {
                 Ok(handle) => *thread = Some(handle),
                 // No thread: do it here and now, which is early, not late.
                 Err(e) => {
                     tracing::warn!(error = %e, "cannot start the thread for deferred syncs; syncing at once");
-                    self.deferred.flush();
+                    self.shared.flush();
                 }
             }
         }
-    }
-
-    fn groups(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<Group>>> {
-        lock(&self.groups)
     }
 }
 
 impl Drop for DirSyncs {
     fn drop(&mut self) {
-        lock(&self.deferred.state).stop = true;
-        self.deferred.wake.notify_one();
+        lock(&self.shared.waiting).stop = true;
+        self.shared.wake.notify_one();
         if let Some(thread) = lock(&self.thread).take()
             && thread.join().is_err()
         {
@@ -125,52 +128,36 @@ impl Drop for DirSyncs {
     }
 }
 
-impl Group {
-    fn sync(&self, directory: &Path) -> io::Result<()> {
-        let mut rounds = lock(&self.state);
-        // A sync that is under way may have passed our entry already; the next one to start has not.
-        let ours = rounds.started + 1;
-        loop {
-            if rounds.finished >= ours {
-                return match rounds.failed {
-                    Some((round, failure)) if round >= ours => Err(failure.error()),
-                    _ => Ok(()),
-                };
-            }
-            if rounds.started > rounds.finished {
-                rounds = self.done.wait(rounds).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            rounds.started += 1;
-            drop(rounds);
-            let result = fsio::sync_dir(directory);
-            rounds = lock(&self.state);
-            rounds.finished += 1;
-            if let Err(e) = &result {
-                rounds.failed = Some((rounds.finished, Failure::of(e)));
-            }
-            self.done.notify_all();
+impl Shared {
+    fn now(&self, directory: &Path) -> io::Result<()> {
+        let group = Arc::clone(lock(&self.groups).entry(directory.to_owned()).or_default());
+        let result = group.sync(|| self.in_order(directory));
+        let mut groups = lock(&self.groups);
+        // The table and this call: nobody else waits, and nobody can come while the table is locked.
+        if Arc::strong_count(&group) == 2 {
+            groups.remove(directory);
         }
-    }
-}
-
-impl Failure {
-    fn of(error: &io::Error) -> Failure {
-        error.raw_os_error().map_or(Failure::Other(error.kind()), Failure::System)
+        result
     }
 
-    fn error(self) -> io::Error {
-        match self {
-            Failure::System(code) => io::Error::from_raw_os_error(code),
-            Failure::Other(kind) => kind.into(),
+    /// What must come first, then `directory`. Runs in one thread at a time for one directory.
+    fn in_order(&self, directory: &Path) -> io::Result<()> {
+        let first = lock(&self.first).remove(directory).unwrap_or_default();
+        let missing_is_fine = |result: io::Result<()>| match result {
+            // The folder was deleted meanwhile, and its messages with it.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        };
+        if let Err(e) = first.iter().try_for_each(|target| missing_is_fine(fsio::sync_dir(target))) {
+            lock(&self.first).entry(directory.to_owned()).or_default().extend(first);
+            return Err(e);
         }
+        fsio::sync_dir(directory)
     }
-}
 
-impl Deferred {
     fn run(&self) {
         loop {
-            let mut waiting = lock(&self.state);
+            let mut waiting = lock(&self.waiting);
             while waiting.directories.is_empty() && !waiting.stop {
                 waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
             }
@@ -189,10 +176,9 @@ impl Deferred {
     }
 
     fn flush(&self) {
-        let directories = std::mem::take(&mut lock(&self.state).directories);
+        let directories = std::mem::take(&mut lock(&self.waiting).directories);
         for (directory, owner) in directories {
-            let result = owner.assume().and_then(|_owner| fsio::sync_dir(&directory));
-            match result {
+            match owner.assume().and_then(|_owner| self.now(&directory)) {
                 // The folder was deleted or renamed meanwhile; whoever did that synced it.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => {
@@ -200,6 +186,45 @@ impl Deferred {
                 }
                 Ok(()) => {}
             }
+        }
+    }
+}
+
+impl Group {
+    fn sync(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let mut rounds = lock(&self.state);
+        // A sync that is under way may have passed our entry already; the next one to start has not.
+        let ours = rounds.started + 1;
+        while rounds.started > rounds.finished && rounds.finished < ours {
+            rounds = self.done.wait(rounds).unwrap_or_else(PoisonError::into_inner);
+        }
+        if rounds.finished < ours {
+            rounds.started += 1;
+            drop(rounds);
+            let result = sync();
+            rounds = lock(&self.state);
+            rounds.finished += 1;
+            if let Err(e) = &result {
+                rounds.failed = Some((rounds.finished, Failure::of(e)));
+            }
+            self.done.notify_all();
+        }
+        match rounds.failed {
+            Some((round, failure)) if round >= ours => Err(failure.error()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Failure {
+    fn of(error: &io::Error) -> Failure {
+        error.raw_os_error().map_or(Failure::Other(error.kind()), Failure::System)
+    }
+
+    fn error(self) -> io::Error {
+        match self {
+            Failure::System(code) => io::Error::from_raw_os_error(code),
+            Failure::Other(kind) => kind.into(),
         }
     }
 }
@@ -228,7 +253,7 @@ mod tests {
                 });
             }
         });
-        assert!(syncs.groups().is_empty());
+        assert!(lock(&syncs.shared.groups).is_empty());
     }
 
     #[test]
@@ -239,7 +264,7 @@ mod tests {
         lock(&group.state).started = 1;
         std::thread::scope(|scope| {
             for _ in 0..3 {
-                scope.spawn(|| group.sync(dir.path()).unwrap());
+                scope.spawn(|| group.sync(|| fsio::sync_dir(dir.path())).unwrap());
             }
             std::thread::sleep(Duration::from_millis(100));
             assert_eq!(lock(&group.state).started, 1, "nobody starts a second sync beside the first");
@@ -265,9 +290,28 @@ mod tests {
         let syncs = DirSyncs::default();
         syncs.soon(dir.path(), Owner::Daemon);
         syncs.soon(dir.path(), Owner::Daemon);
-        let deferred = Arc::clone(&syncs.deferred);
-        assert_eq!(lock(&deferred.state).directories.len(), 1);
+        let shared = Arc::clone(&syncs.shared);
+        assert_eq!(lock(&shared.waiting).directories.len(), 1);
         drop(syncs);
-        assert!(lock(&deferred.state).directories.is_empty());
+        assert!(lock(&shared.waiting).directories.is_empty());
+    }
+
+    #[test]
+    fn the_new_place_comes_before_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let syncs = DirSyncs::default();
+        let (old, gone) = (dir.path().join("old"), dir.path().join("gone"));
+        std::fs::create_dir(&old).unwrap();
+        syncs.moving(&old, dir.path());
+        syncs.moving(&old, &gone);
+        syncs.moving(&old, &old);
+        assert_eq!(lock(&syncs.shared.first)[&old].len(), 2);
+        syncs.now(&old).unwrap();
+        assert!(lock(&syncs.shared.first).is_empty(), "what is gone needs no sync");
+        // A target that cannot be synced keeps the old directory from the disk, too, and stays on the list.
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        syncs.moving(&old, &dir.path().join("file"));
+        assert!(syncs.now(&old).is_err());
+        assert_eq!(lock(&syncs.shared.first)[&old].len(), 1);
     }
 }

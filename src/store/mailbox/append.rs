@@ -147,7 +147,7 @@ impl Mailbox {
 }
 
 /// Name and place that the file will have.
-fn target(one: &Incoming) -> File {
+pub(super) fn target(one: &Incoming) -> File {
     let letters = (one.keywords & LETTER_BITS) as u32;
     let base = one.base.as_bytes();
     match MessageName::parse(base) {

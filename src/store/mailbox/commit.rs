@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::super::journal::{self, Known, Record as Note};
 use super::super::lock::{Guard, Lock};
 use super::super::uidlist::{MAX_UID, Record};
+use super::super::watch::Which;
 use super::super::{Error, Result, filename};
 use super::scan::{Difference, File, Stamp};
 use super::table::{Entry, LETTER_BITS, Message, base_of, flags_of};
@@ -192,6 +193,8 @@ impl Mailbox {
         }
         let mut state = self.write_state();
         for (uid, file) in renamed {
+            disk.left_new |=
+                state.table.get(uid).is_some_and(|(_, e)| e.place == Which::New && file.place == Which::Cur);
             state.table.rename(uid, &file.name, file.place);
         }
         for (uid, message) in changes {

@@ -17,8 +17,9 @@ use std::sync::MutexGuard;
 use nix::fcntl::OFlag;
 
 use super::super::filename::{self, MessageName};
+use super::super::watch::Which;
 use super::super::{Error, FILE_MODE, Owner, Result};
-use super::append::Incoming;
+use super::append::{Incoming, target};
 use super::refresh::Effort;
 use super::{Disk, MAX_LOOKS, Mailbox};
 use crate::fsio;
@@ -158,7 +159,11 @@ impl Mailbox {
             // Looked at once more, so that the rename below, which must not fail half-way for that, finds its file.
             let Some((original, path)) = self.present(&mut here, uid, to)? else { continue };
             let keywords = to.same_keywords(&mut there, &names, original.keywords)?;
-            incoming.push(Incoming { path, base: original.base, flags: original.flags, keywords });
+            let one = Incoming { path, base: original.base, flags: original.flags, keywords };
+            if let Some(from) = one.path.parent() {
+                self.process.syncs.moving(from, &to.subdirectory(target(&one).place));
+            }
+            incoming.push(one);
             sources.push(uid);
         }
         if sources.is_empty() {
@@ -166,12 +171,8 @@ impl Mailbox {
         }
         let new = to.take_in_files(&mut there, &incoming)?;
         drop(there);
-        for sub in ["new", "cur"] {
-            let sub = self.dir.join(sub);
-            if incoming.iter().any(|one| one.path.starts_with(&sub)) {
-                self.process.syncs.now(&sub).map_err(|e| Error::io(&sub, e))?;
-            }
-        }
+        let from = |place| incoming.iter().any(|one| one.path.starts_with(self.subdirectory(place)));
+        self.sync_removed_from(&mut here, [from(Which::New), from(Which::Cur)])?;
         self.own_change(&mut here);
         let mut gone = sources.clone();
         gone.sort_unstable();

@@ -101,8 +101,11 @@ impl Mailbox {
             // Flags live in names in cur/: a message in new/ moves there.
             if *new_name != *name || place != Which::Cur {
                 let from = self.path(place, &name);
+                if place == Which::New {
+                    self.process.syncs.moving(&self.subdirectory(Which::New), &self.subdirectory(Which::Cur));
+                }
                 match fsio::rename_new(&from, &self.path(Which::Cur, &new_name)) {
-                    Ok(()) => {}
+                    Ok(()) => disk.left_new |= place == Which::New,
                     Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {
                         self.refresh_locked(disk, Effort::Scan)?;
                         continue;
@@ -125,8 +128,9 @@ impl Mailbox {
         if changed.is_empty() {
             return Ok(());
         }
-        for place in [Which::Cur, Which::New] {
-            self.process.syncs.soon(&self.subdirectory(place), self.owner);
+        self.process.syncs.soon(&self.subdirectory(Which::Cur), self.owner);
+        if disk.left_new {
+            self.process.syncs.soon(&self.subdirectory(Which::New), self.owner);
         }
         self.own_change(disk);
         let notes = flag_notes(modseq, changed.iter());

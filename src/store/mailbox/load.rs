@@ -8,6 +8,7 @@
 //! it is opened with UIDs in memory.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,20 +21,20 @@ use super::super::lock::{Guard, Lock};
 use super::super::process::Process;
 use super::super::uidlist::{self, Damage, Found, Header, Record, UidList};
 use super::super::watch::Which;
-use super::super::{Error, FILE_MODE, Owner, Result, courier, filename, uidvalidity};
+use super::super::{DIR_MODE, Error, FILE_MODE, Owner, Result, courier, filename, uidvalidity};
 use super::pending::Pending;
 use super::refresh::Effort;
 use super::scan::Stamp;
 use super::table::{Entry, Message, Table};
 use super::{Disk, Mailbox, State};
-use crate::clock;
 use crate::mail::Flags;
+use crate::{clock, fsio};
 
 impl Mailbox {
     /// Open the folder in `dir`, of the account whose root Maildir is `root`.
     pub(in super::super) fn load(process: Arc<Process>, root: &Path, dir: PathBuf, owner: Owner) -> Result<Mailbox> {
         let _owner = owner.assume().map_err(|e| Error::io(&dir, e))?;
-        Stamp::take(&dir)?;
+        complete(&dir)?;
         let (lock, read_only) = take_lock(&dir, process.coexist)?;
         let (journal, mut memory) = Journal::open(&dir)?;
         let (list, records, unwritten) = read_list(root, &dir, lock.as_ref(), &mut memory)?;
@@ -66,6 +67,7 @@ impl Mailbox {
             stale_journal: false,
             watch: None,
             has_twins: false,
+            left_new: false,
         };
         let mailbox = Mailbox {
             process,
@@ -156,6 +158,21 @@ impl Mailbox {
             tracing::info!(path = %self.dir.display(), "folder is read-only");
         }
     }
+}
+
+/// A folder whose making a crash cut short, or that a simple script made, gets what it lacks; `cur/` is what makes it a folder.
+fn complete(dir: &Path) -> Result<()> {
+    if Stamp::take(dir).is_ok() || !dir.join("cur").is_dir() {
+        return Stamp::take(dir).map(drop);
+    }
+    for sub in ["new", "tmp"] {
+        let path = dir.join(sub);
+        match fsio::make_dir(&path, DIR_MODE) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(Error::io(&path, e)),
+            _ => {}
+        }
+    }
+    fsio::sync_dir(dir).map_err(|e| Error::io(dir, e))
 }
 
 /// The lock, and whether nothing can be written here. No lock on a full disk.

@@ -126,6 +126,8 @@ struct Disk {
     watch: Option<[Looking; 2]>,
     /// Some message has two names, seen a moment ago.
     has_twins: bool,
+    /// Files went from `new/` to `cur/` since `new/` was last synced: a power cut could bring the old names back.
+    left_new: bool,
 }
 
 impl Mailbox {

@@ -6,7 +6,6 @@
 //!
 //! A file that cannot be moved (disk full, no permission) stays in `new/` and is served from there.
 
-use std::collections::BTreeSet;
 use std::io;
 
 use super::super::journal::Record as Note;
@@ -57,6 +56,9 @@ impl Mailbox {
 
     fn move_to_cur(&self, disk: &mut Disk, waiting: Vec<(u32, Box<[u8]>)>) {
         let mut moved = Vec::new();
+        if !waiting.is_empty() {
+            self.process.syncs.moving(&self.subdirectory(Which::New), &self.subdirectory(Which::Cur));
+        }
         for (uid, name) in waiting {
             let mut target = name.to_vec();
             // "A file already carrying :2, in new/ must keep it when moved."
@@ -81,9 +83,10 @@ impl Mailbox {
             state.table.rename(*uid, target, Which::Cur);
         }
         drop(state);
+        disk.left_new = true;
         // The messages are on the disk under one name or the other: no hurry.
-        for place in BTreeSet::from(["new", "cur"]) {
-            self.process.syncs.soon(&self.dir.join(place), self.owner);
+        for place in [Which::Cur, Which::New] {
+            self.process.syncs.soon(&self.subdirectory(place), self.owner);
         }
         self.own_change(disk);
     }

@@ -51,17 +51,28 @@ impl Mailbox {
                 }
             }
         }
-        for (place, touched) in [Which::New, Which::Cur].into_iter().zip(touched) {
-            if touched && let Err(e) = self.sync_directory(place) {
-                // Not for good on the disk: nobody is told, and a scan will find what there is.
-                self.pending.rescan();
-                return Err(e);
-            }
+        if let Err(e) = self.sync_removed_from(disk, touched) {
+            // Not for good on the disk: nobody is told, and a scan will find what there is.
+            self.pending.rescan();
+            return Err(e);
         }
         self.own_change(disk);
         removed.sort_unstable();
         self.forget(disk, &removed);
         failure.map_or(Ok(removed), Err)
+    }
+
+    /// Names went away from `new/` and `cur/`, as `touched` says: for good. A name that a file had in `new/` before it went to `cur/` must not
+    /// come back either.
+    pub(super) fn sync_removed_from(&self, disk: &mut Disk, touched: [bool; 2]) -> Result<()> {
+        if touched[1] {
+            self.sync_directory(Which::Cur)?;
+        }
+        if touched[0] || disk.left_new {
+            self.sync_directory(Which::New)?;
+            disk.left_new = false;
+        }
+        Ok(())
     }
 
     /// Unlink the file of `uid`; where it was. `None` if it is gone or has lost the flags in `only`.
