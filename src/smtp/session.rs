@@ -282,6 +282,12 @@ mod tests {
     }
 
     #[test]
+    fn an_idle_session_is_small() {
+        let size = std::mem::size_of::<Smtp>();
+        assert!(size <= 768, "{size} octets");
+    }
+
+    #[test]
     fn transactions_are_counted() {
         let world = World::with(Settings { max_transactions: 2, ..Settings::default() });
         let mut client = world.client(Kind::Mx);

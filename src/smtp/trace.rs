@@ -98,4 +98,36 @@ mod tests {
         assert_eq!(own_head(Some(&sender), "b@y"), "Return-Path: <a@x>\r\nDelivered-To: b@y\r\n");
         assert_eq!(own_head(None, "b@y"), "Return-Path: <>\r\nDelivered-To: b@y\r\n");
     }
+
+    /// RFC 3848 and RFC 6531 4.3: what each word says of how the message came.
+    #[test]
+    fn words_behind_with() {
+        use super::super::testing::World;
+        let world = World::new();
+        let word = |kind, hello: &str, utf8| {
+            let mut client = world.client(kind);
+            client.say(hello);
+            protocol(&client.session, utf8)
+        };
+        assert_eq!(word(Kind::Mx, "HELO x\r\n", false), "SMTP");
+        assert_eq!(word(Kind::Mx, "", false), "ESMTP");
+        assert_eq!(word(Kind::Mx, "", true), "UTF8SMTP");
+        assert_eq!(word(Kind::Submission, "", false), "ESMTPSA");
+        assert_eq!(word(Kind::Submission, "", true), "UTF8SMTPSA");
+        assert_eq!(word(Kind::Lmtp, "", false), "LMTP");
+        assert_eq!(word(Kind::Lmtp, "", true), "UTF8LMTP");
+    }
+
+    #[test]
+    fn an_ipv6_client_has_its_tag() {
+        use super::super::testing::World;
+        let world = World::new();
+        let mut client = world.client(Kind::Mx);
+        client.session.peer.remote = "[2001:db8::1]:25".parse().unwrap();
+        let line = received(&client.session, &Transaction::new(None, false, 0));
+        assert!(line.starts_with("Received: from client.example ([IPv6:2001:db8::1])\r\n\tby "), "{line}");
+        client.session.peer.remote = "[::ffff:192.0.2.7]:25".parse().unwrap();
+        let line = received(&client.session, &Transaction::new(None, false, 0));
+        assert!(line.contains(" ([192.0.2.7])\r\n"), "{line}");
+    }
 }
