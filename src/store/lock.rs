@@ -8,7 +8,7 @@
 //!
 //! Readers take no lock: every guarded file only grows or is replaced whole.
 //!
-//! Fails with [`Error::Locked`] after [`WAIT`]. Leaves our own lock files (empty, never removed); a killed holder leaves its dot-lock,
+//! Fails with [`Error::Locked`] after ten seconds. Leaves our own lock files (empty, never removed); a killed holder leaves its dot-lock,
 //! which the next one finds stale.
 
 use std::fs::{self, File};

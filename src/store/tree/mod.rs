@@ -2,7 +2,7 @@
 //!
 //! The directories are the truth and are read every time: a folder is a directory that is spelled as one and has a `cur/` or a `new/`
 //! inside (so that a stray `.dovecot.sieve` is none, and one that lost an empty directory in a backup is one), and what another program makes or removes is seen at once. Only the
-//! spelling and the roles are kept, in [`facts`]. INBOX is the root itself.
+//! spelling and the roles are kept, in `facts`. INBOX is the root itself.
 //!
 //! Symbolic links are not folders: nothing reached by a name lies outside the root.
 //!
