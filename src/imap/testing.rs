@@ -89,8 +89,16 @@ impl Client {
     }
 
     /// Send bytes; everything that is answered.
-    pub fn says(&mut self, bytes: &str) -> String {
-        self.input.extend(bytes.as_bytes());
+    pub fn says(&mut self, text: &str) -> String {
+        self.says_bytes(text.as_bytes())
+    }
+
+    /// As [`Client::says`], for what is not text. A session that wants to end gets nothing any more.
+    pub fn says_bytes(&mut self, bytes: &[u8]) -> String {
+        if !matches!(self.want, Want::Input | Want::InputOrNotice(_)) {
+            return String::new();
+        }
+        self.input.extend(bytes);
         self.happens(Event::Input)
     }
 

@@ -1,0 +1,169 @@
+//! Tests of the session: how it ends, what it holds, and that it does not care how its input is cut.
+
+use super::*;
+use crate::imap::testing::World;
+use crate::wire::Tls;
+
+#[test]
+fn the_end_is_said() {
+    for (event, why) in [(Event::TimedOut, "* BYE Disconnected"), (Event::Shutdown, "* BYE Server is shutting")] {
+        let world = World::new();
+        let mut client = world.client();
+        assert!(client.happens(event).starts_with(why));
+        assert!(matches!(client.want, Want::Close));
+    }
+}
+
+#[test]
+fn the_end_is_said_in_idle_and_in_a_literal_too() {
+    for before in ["b idle\r\n", "b append INBOX {100+}\r\nSubject: x\r\n", "b noop {5+}\r\nx"] {
+        let world = World::new();
+        let mut client = world.client();
+        client.login();
+        client.says(before);
+        assert!(client.happens(Event::Shutdown).starts_with("* BYE "), "{before}");
+        assert!(matches!(client.want, Want::Close), "{before}");
+    }
+}
+
+#[test]
+fn patience_grows_with_trust() {
+    let world = World::new();
+    let mut client = world.client();
+    assert_eq!(client.session.patience(), PATIENCE_BEFORE_LOGIN);
+    client.login();
+    assert_eq!(client.session.patience(), PATIENCE);
+}
+
+#[test]
+fn a_long_pipeline_lets_others_in_between() {
+    let world = World::new();
+    let mut client = world.client();
+    let said = client.says(&"a noop\r\n".repeat(100));
+    assert_eq!(said.lines().count(), 100);
+    assert!(client.steps > 100 / usize::try_from(COMMANDS_A_STEP).unwrap());
+}
+
+#[test]
+fn an_upload_that_is_cut_off_leaves_no_file() {
+    let world = World::new();
+    let mut client = world.client();
+    client.login();
+    client.says("b append INBOX {100+}\r\nSubject: x\r\n");
+    assert_eq!(world.files("tmp"), 1);
+    drop(client);
+    assert_eq!(world.files("tmp"), 0);
+    assert_eq!(world.files("cur") + world.files("new"), 0);
+}
+
+#[test]
+fn refused_commands_drop_their_upload() {
+    for end in [" trailing\r\n", "\nx\r\n", " {99999999999}\r\n"] {
+        let world = World::new();
+        let mut client = world.client();
+        client.login();
+        assert!(client.says(&format!("b append INBOX {{3+}}\r\nabc{end}")).starts_with("b BAD "), "{end}");
+        assert_eq!(world.files("tmp"), 0, "{end}");
+        assert!(client.says("c noop\r\n").starts_with("c OK "), "{end}");
+    }
+}
+
+/// CVE-2011-0411: what was sent in clear behind STARTTLS must not be executed under TLS.
+#[test]
+fn nothing_may_follow_starttls() {
+    let world = World::new();
+    let mut client = world.client();
+    assert_eq!(client.says("a starttls\r\n"), "a OK Begin TLS now\r\n");
+    assert!(matches!(client.want, Want::StartTls));
+    assert_eq!(client.happens(Event::TlsStarted(Tls::default())), "");
+    let mut client = world.client();
+    let said = client.says("a starttls\r\nb logout\r\n");
+    assert!(said.starts_with("a BAD ") && said.contains("\r\n* BYE ") && !said.contains("b OK"), "{said}");
+    assert!(matches!(client.want, Want::Close));
+}
+
+#[test]
+fn what_is_held_is_bounded() {
+    let world = World::new();
+    let mut client = world.client();
+    client.login();
+    client.says("b append INBOX {1000000+}\r\n");
+    for _ in 0..100 {
+        client.says(&"x".repeat(10_000));
+        assert!(client.session.frame.held() < 100);
+    }
+    assert!(client.says("\r\n").starts_with("b OK [APPENDUID "));
+}
+
+/// Pieces that random conversations are made of; nothing that changes the disk.
+const PIECES: &[&str] = &[
+    "a ",
+    "b ",
+    "\r\n",
+    "\r\n",
+    "\r\n",
+    "\n",
+    "\r",
+    "\0",
+    " ",
+    "\"",
+    "(",
+    ")",
+    "*",
+    "%",
+    "\\",
+    "+",
+    "x",
+    "DONE",
+    "\u{e9}",
+    "{0}",
+    "{1}\r\n",
+    "{3+}\r\n",
+    "{70000+}\r\n",
+    "{4294967295}\r\n",
+    "~{2}\r\n",
+    "noop",
+    "a noop\r\n",
+    "login ",
+    "a login alice@demo.test alice-secret\r\n",
+    "a login alice@demo.test wrong\r\n",
+    "authenticate plain\r\n",
+    "a authenticate plain =\r\n",
+    "list ",
+    "a list \"\" *\r\n",
+    "a select inbox\r\n",
+    "a examine {5+}\r\ninbox\r\n",
+    "a idle\r\n",
+    "uid ",
+    "fetch 1:* (flags)\r\n",
+    "store 1 flags (\\Seen)\r\n",
+    "search ",
+    "1:*",
+    "a append nosuch {3+}\r\nabc\r\n",
+    "a unselect\r\n",
+    "status inbox (messages)\r\n",
+    "logout",
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(150))]
+
+    /// However the input is cut, the answers are the same; nothing panics, and what is held stays bounded.
+    #[test]
+    fn random_conversations(picks in proptest::collection::vec((0..PIECES.len(), 1usize..4), 0..60), long in 0usize..3) {
+        let mut said: String = picks.iter().flat_map(|(n, times)| std::iter::repeat_n(PIECES[*n], *times)).collect();
+        if long > 0 {
+            said.insert_str(said.len() / 2, &"(".repeat(long * 40_000));
+        }
+        let world = World::new();
+        let mut whole = world.client();
+        let at_once = whole.says(&said);
+        let mut cut = world.client();
+        let mut in_pieces = String::new();
+        for piece in said.as_bytes().chunks(if long > 0 { 777 } else { 1 }) {
+            in_pieces += &cut.says_bytes(piece);
+            assert!(cut.session.frame.held() <= frame::MAX_LINE + frame::MAX_LITERALS);
+        }
+        assert_eq!(at_once, in_pieces);
+    }
+}
