@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::lines::Problem;
 use super::served::Domain;
+use super::watched::Stamp;
 use super::{Settings, domain};
 use crate::mail::address::check_domain;
 
@@ -22,13 +23,15 @@ pub struct Domains {
 
 struct State {
     map: Arc<BTreeMap<String, Arc<Domain>>>,
+    /// Of the directory when it was last read.
+    stamp: Option<Stamp>,
     looked: Option<Instant>,
     trouble: Option<String>,
 }
 
 impl Domains {
     pub fn new(settings: Settings) -> Domains {
-        Domains { settings, state: Mutex::new(State { map: Arc::default(), looked: None, trouble: None }) }
+        Domains { settings, state: Mutex::new(State { map: Arc::default(), stamp: None, looked: None, trouble: None }) }
     }
 
     /// All of them, and why the list may be wrong, if so.
@@ -36,19 +39,11 @@ impl Domains {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.looked.is_none_or(|looked| looked.elapsed() >= age) {
             state.looked = Some(Instant::now());
-            match self.list(&state.map) {
-                Ok(map) => {
-                    state.trouble = None;
-                    if map.keys().ne(state.map.keys()) {
-                        state.map = Arc::new(map);
-                    }
+            if let Err(reason) = self.look(&mut state) {
+                if state.trouble.as_ref() != Some(&reason) {
+                    tracing::warn!(%reason, "the directory of domains cannot be read; the domains known before stand");
                 }
-                Err(reason) => {
-                    if state.trouble.as_ref() != Some(&reason) {
-                        tracing::warn!(%reason, "the directory of domains cannot be read; the domains known before stand");
-                    }
-                    state.trouble = Some(reason);
-                }
+                state.trouble = Some(reason);
             }
         }
         (state.map.clone(), state.trouble.clone())
@@ -56,10 +51,27 @@ impl Domains {
 
     /// Forget how fresh the list is.
     pub fn expire(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).looked = None;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.looked = None;
+        state.stamp = None;
     }
 
-    /// Read the directory. It is short, and its time stamp would not show a link that leads somewhere else now.
+    /// Read the directory if it has changed. A link in it that leads somewhere else now is seen at the next reload.
+    fn look(&self, state: &mut State) -> Result<(), String> {
+        let root = &self.settings.domains;
+        let meta = fs::metadata(root).map_err(|e| format!("{}: {e}", root.display()))?;
+        let stamp = Stamp::of(&meta);
+        if state.stamp != Some(stamp) {
+            let map = self.list(&state.map)?;
+            if map.keys().ne(state.map.keys()) {
+                state.map = Arc::new(map);
+            }
+            state.stamp = stamp.settled();
+        }
+        state.trouble = None;
+        Ok(())
+    }
+
     fn list(&self, known: &BTreeMap<String, Arc<Domain>>) -> Result<BTreeMap<String, Arc<Domain>>, String> {
         let root = &self.settings.domains;
         let told = |e: std::io::Error| format!("{}: {e}", root.display());
@@ -83,14 +95,22 @@ impl Domains {
     /// Directories whose name cannot be a domain.
     pub fn problems(&self) -> Vec<(PathBuf, Problem)> {
         let root = &self.settings.domains;
-        let mut all = Vec::new();
+        let (mut all, mut seen) = (Vec::new(), BTreeMap::new());
         match fs::read_dir(root) {
             Err(e) => all.push((root.clone(), Problem::whole(format!("cannot be read: {e}")))),
             Ok(entries) => {
                 for dir in entries.flatten().map(|entry| entry.path()) {
                     let hidden = dir.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-                    if dir.is_dir() && !hidden && served_name(&dir).is_none() {
+                    if hidden || !dir.is_dir() {
+                        continue;
+                    }
+                    let Some(name) = served_name(&dir) else {
                         all.push((dir, Problem::whole("the name of this directory is not a domain name")));
+                        continue;
+                    };
+                    if let Some(other) = seen.insert(name, dir.clone()) {
+                        let message = format!("{} is the same domain; remove one", other.display());
+                        all.push((dir, Problem::whole(message)));
                     }
                 }
             }

@@ -8,7 +8,7 @@
 //!
 //! Owns the mechanisms PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and -PLUS, and that every failure looks alike. Unknown user,
 //! wrong password, locked login, no password for this mechanism: each costs a check (of somebody else's password if need
-//! be), each answer comes a whole number of [`TICK`]s after the check began, each is [`Refusal::Credentials`], and the
+//! be), each answer comes a whole number of [`TICK`]s after the client had said everything, each is [`Refusal::Credentials`], and the
 //! reason stands in our log only. Who failed often waits before the check (`slow`). A login that was right a short time
 //! ago costs no check and no wait (`remember`).
 //!
@@ -26,7 +26,7 @@ use super::step::{Mechanism, Refusal, Step};
 use super::{Accounts, Scram, domain};
 use crate::wire::{Answer, Peer, Secret, Tls, Work, sasl};
 
-/// A refusal comes this long, or a multiple of it, after the check began. Longer than every check but a very costly one on a
+/// A refusal comes this long, or a multiple of it, after the client had said everything. Longer than every check but a very costly one on a
 /// busy machine; then the next multiple hides how long it took.
 const TICK: Duration = Duration::from_millis(500);
 /// Bytes in a login name: longer ones are nobody's.
@@ -59,8 +59,8 @@ enum State {
     ScramFirst(Channel),
     ScramLast(Exchange, Option<Arc<Account>>, Arc<Keyring>),
     ScramEnd(Arc<Account>),
-    /// Waiting before the check.
-    Held(Check),
+    /// Waiting before the check; how long the attempt took so far.
+    Held(Check, Duration),
     /// On the pool.
     Checking(Option<Arc<Account>>, Option<Secret>),
     /// Waiting before the refusal.
@@ -207,7 +207,11 @@ impl Login {
     /// The pause that was asked for is over.
     pub fn resumed(&mut self) -> Step {
         match std::mem::replace(&mut self.state, State::Done) {
-            State::Held(check) => self.check(check),
+            State::Held(check, spent) => {
+                // The pause is not part of what is made equal.
+                self.began = Instant::now().checked_sub(spent).unwrap_or(self.began);
+                self.check(check)
+            }
             _ => Step::Refused(Refusal::Credentials),
         }
     }
@@ -287,12 +291,10 @@ impl Login {
         account: Option<Arc<Account>>,
         keyring: Arc<Keyring>,
     ) -> Step {
+        self.began = Instant::now();
         match exchange.finish(message) {
             Err(Wrong::Syntax) => Step::Refused(Refusal::Malformed),
-            Err(Wrong::Binding) => {
-                self.began = Instant::now();
-                self.fail("nonce or channel binding do not fit")
-            }
+            Err(Wrong::Binding) => self.fail("nonce or channel binding do not fit"),
             Ok(proof) => {
                 let work: Work = Box::new(move || Box::new(keyring.verdict(&proof)));
                 self.hold(Check { account, password: None, work })
@@ -302,6 +304,7 @@ impl Login {
 
     /// Note the name in the one form in which it is counted and looked for.
     fn called(&mut self, name: &str) {
+        self.began = Instant::now();
         let (local, at) = match name.rsplit_once('@') {
             Some((local, at)) => (local, Some(domain::canonical(at))),
             None => (name, self.accounts.default_domain(super::USUAL)),
@@ -341,12 +344,11 @@ impl Login {
         if pause.is_zero() {
             return self.check(check);
         }
-        self.state = State::Held(check);
+        self.state = State::Held(check, self.began.elapsed());
         Step::Pause(pause)
     }
 
     fn check(&mut self, check: Check) -> Step {
-        self.began = Instant::now();
         // Somebody whose login is locked is checked like everybody, and is not let in.
         let account = check.account.filter(|account| account.password.is_some());
         self.state = State::Checking(account, check.password);

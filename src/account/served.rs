@@ -65,8 +65,12 @@ struct Making {
     domain: String,
     maildir: String,
     layout: Layout,
-    system: bool,
+    /// Asks for users of the system, if this domain's are.
+    system: Option<Lookup>,
 }
+
+/// What finds a user of the system: [`system::lookup`], except in tests.
+type Lookup = fn(&str) -> Result<Option<system::Known>, String>;
 
 /// One domain.
 pub struct Domain {
@@ -83,6 +87,10 @@ impl Domain {
     /// The domain whose files are in `dir`.
     pub fn new(name: String, dir: PathBuf, settings: &Settings) -> Domain {
         let system = settings.system_domains.iter().any(|system| domain::canonical(system) == name);
+        Self::with_lookup(name, dir, settings, system.then_some(system::lookup as Lookup))
+    }
+
+    fn with_lookup(name: String, dir: PathBuf, settings: &Settings, system: Option<Lookup>) -> Domain {
         let making =
             Making { domain: name.clone(), maildir: settings.maildir.clone(), layout: settings.layout, system };
         let (for_users, for_aliases) = (making.clone(), name.clone());
@@ -103,39 +111,23 @@ impl Domain {
     pub fn user(&self, local: &str, age: Duration) -> Found<Arc<Account>> {
         let Known { value, trouble } = self.users.get(age);
         let Some(table) = value else { return Found::Later(trouble.unwrap_or_default()) };
-        match table.by_name.get(&local.to_lowercase()) {
-            Some(Entry::Good(account)) if self.making.system => self.with_home(account),
-            Some(Entry::Good(account)) => Found::Yes(account.clone()),
-            Some(Entry::Broken) => Found::Later(format!("the line of {local} in the users file is broken")),
-            None if table.nameless => Found::Later("a line of the users file is broken".into()),
-            None if self.making.system => self.system_user(local, trouble),
-            None => trouble.map_or(Found::No, Found::Later),
-        }
-    }
-
-    /// A system user's line says what the password is; the system says where his home is, today.
-    fn with_home(&self, account: &Arc<Account>) -> Found<Arc<Account>> {
-        let name = account.user.login.rsplit_once('@').map_or("", |(name, _)| name);
-        match system::lookup(name) {
-            Ok(Some(known)) => {
-                let mut home = account.user.home.clone();
-                home.owner = known.owner;
-                home.maildir = known.home.join(&home.maildir);
-                let user = Arc::new(User { login: account.user.login.clone(), home });
-                Found::Yes(Arc::new(Account { user, password: account.password.clone(), version: account.version }))
-            }
-            Ok(None) => Found::Later(format!("{name} is in the users file but not a user of this system")),
-            Err(e) => Found::Later(e),
+        match (table.by_name.get(&local.to_lowercase()), self.making.system) {
+            (Some(Entry::Good(account)), Some(lookup)) => with_home(account, lookup),
+            (Some(Entry::Good(account)), None) => Found::Yes(account.clone()),
+            (Some(Entry::Broken), _) => Found::Later(format!("the line of {local} in the users file is broken")),
+            (None, _) if table.nameless => Found::Later("a line of the users file is broken".into()),
+            (None, Some(lookup)) => self.system_user(local, lookup, trouble),
+            (None, None) => trouble.map_or(Found::No, Found::Later),
         }
     }
 
     /// A system user without a line gets mail and cannot log in.
-    fn system_user(&self, local: &str, trouble: Option<String>) -> Found<Arc<Account>> {
+    fn system_user(&self, local: &str, lookup: Lookup, trouble: Option<String>) -> Found<Arc<Account>> {
         let name = local.to_lowercase();
         if users::name(&name, &self.name).is_err() {
             return Found::No;
         }
-        match (system::lookup(&name), trouble) {
+        match (lookup(&name), trouble) {
             (Ok(Some(known)), _) => {
                 let login = format!("{}@{}", known.name, self.name);
                 let home = Home { maildir: known.home.join("Maildir"), layout: self.making.layout, owner: known.owner };
@@ -166,10 +158,12 @@ impl Domain {
             _ => None,
         };
         let accounts = table.order.iter().filter_map(good);
-        if self.making.system {
-            return accounts
-                .filter_map(|a| if let Found::Yes(a) = self.with_home(&a) { Some(a) } else { None })
-                .collect();
+        if let Some(lookup) = self.making.system {
+            let known = accounts.filter_map(|account| match with_home(&account, lookup) {
+                Found::Yes(account) => Some(account),
+                Found::No | Found::Later(_) => None,
+            });
+            return known.collect();
         }
         accounts.collect()
     }
@@ -217,6 +211,22 @@ impl Domain {
         add("users", users.trouble, users.value.as_ref().map(|table| &table.problems));
         add("aliases", aliases.trouble, aliases.value.as_ref().map(|table| &table.problems));
         all
+    }
+}
+
+/// A system user's line says what the password is; the system says where his home is, today.
+fn with_home(account: &Arc<Account>, lookup: Lookup) -> Found<Arc<Account>> {
+    let name = account.user.login.rsplit_once('@').map_or("", |(name, _)| name);
+    match lookup(name) {
+        Ok(Some(known)) => {
+            let mut home = account.user.home.clone();
+            home.owner = known.owner;
+            home.maildir = known.home.join(&home.maildir);
+            let user = Arc::new(User { login: account.user.login.clone(), home });
+            Found::Yes(Arc::new(Account { user, password: account.password.clone(), version: account.version }))
+        }
+        Ok(None) => Found::Later(format!("{name} is in the users file but not a user of this system")),
+        Err(e) => Found::Later(e),
     }
 }
 
@@ -287,7 +297,7 @@ impl Making {
         // Of a system user the paths stay relative: they are joined to the home that the system tells.
         let home = match &line.home {
             Some(home) => home.clone(),
-            None if self.system => PathBuf::new(),
+            None if self.system.is_some() => PathBuf::new(),
             None => default.parent().map(Path::to_path_buf).unwrap_or_default(),
         };
         let (mail, layout) = line.mail.unzip();
@@ -296,7 +306,7 @@ impl Making {
                 Some(rest) => home.join(rest.trim_start_matches('/')),
                 None => PathBuf::from(path),
             },
-            None if line.home.is_some() || self.system => home.join("Maildir"),
+            None if line.home.is_some() || self.system.is_some() => home.join("Maildir"),
             None => default,
         };
         let home = Home { maildir, layout: layout.flatten().unwrap_or(self.layout), owner: Owner::Daemon };
@@ -320,5 +330,55 @@ impl AliasTable {
             by_name.entry(name).or_insert(old);
         }
         AliasTable { by_name, nameless: parsed.nameless, problems: parsed.problems }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::support;
+    use super::*;
+
+    /// A system with one person, `ann`, who has a home.
+    fn system(name: &str) -> Result<Option<system::Known>, String> {
+        match name {
+            "ann" => {
+                let owner = Owner::User { uid: 1001, gid: 100 };
+                Ok(Some(system::Known { name: "ann".into(), home: "/home/ann".into(), owner }))
+            }
+            "slow" => Err("LDAP does not answer".into()),
+            _ => Ok(None),
+        }
+    }
+
+    fn told(domain: &Domain, name: &str) -> String {
+        match domain.user(name, Duration::ZERO) {
+            Found::Yes(account) => {
+                let Home { maildir, owner, .. } = &account.user.home;
+                let login = if account.password.is_some() { "may log in" } else { "no login" };
+                format!("{} {} {owner:?} {login}", account.user.login, maildir.display())
+            }
+            Found::No => "no".into(),
+            Found::Later(why) => format!("later: {why}"),
+        }
+    }
+
+    #[test]
+    fn users_of_the_system() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = support::settings(dir.path());
+        let new = || Domain::with_lookup("demo.test".into(), dir.path().into(), &settings, Some(system));
+        let users = |text: &str| std::fs::write(dir.path().join("users"), text).unwrap();
+        assert_eq!(told(&new(), "Ann"), "ann@demo.test /home/ann/Maildir User { uid: 1001, gid: 100 } no login");
+        assert_eq!(told(&new(), "bob"), "no");
+        assert_eq!(told(&new(), "../ann"), "no");
+        assert_eq!(told(&new(), "slow"), "later: LDAP does not answer");
+        users("ann:{PLAIN}x\nbob:{PLAIN}x\n");
+        assert_eq!(told(&new(), "ann"), "ann@demo.test /home/ann/Maildir User { uid: 1001, gid: 100 } may log in");
+        assert!(told(&new(), "bob").starts_with("later: bob is in the users file but not"), "{}", told(&new(), "bob"));
+        users("ann:{PLAIN}x::::::mail=maildir:~/.mail\n");
+        assert!(told(&new(), "ann").contains(" /home/ann/.mail "), "{}", told(&new(), "ann"));
+        users("ann:{PLAIN}x::::/srv/ann\n");
+        assert!(told(&new(), "ann").contains(" /srv/ann/Maildir User { uid: 1001"), "{}", told(&new(), "ann"));
+        assert_eq!(new().users(Duration::ZERO).len(), 1);
     }
 }

@@ -51,15 +51,18 @@ pub struct Watched<T> {
 
 struct State<T> {
     value: Option<Arc<T>>,
+    /// Of the file that the value was made from.
+    believed: Option<Stamp>,
+    /// The same, if nothing can have changed since without changing it.
     stamp: Option<Stamp>,
     looked: Option<Instant>,
     missing_since: Option<Instant>,
     trouble: Option<String>,
 }
 
-/// What tells one state of a file from another.
+/// What tells one state of a file or directory from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub struct Stamp {
     inode: (u64, u64),
     size: u64,
     modified: (i64, i64),
@@ -67,13 +70,27 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(meta: &Metadata) -> Stamp {
+    /// Of what is there now.
+    pub fn of(meta: &Metadata) -> Stamp {
         Stamp {
             inode: (meta.dev(), meta.ino()),
             size: meta.size(),
             modified: (meta.mtime(), meta.mtime_nsec()),
             changed: (meta.ctime(), meta.ctime_nsec()),
         }
+    }
+
+    /// The stamp, if it is old enough that a further change must give another one.
+    pub fn settled(self) -> Option<Stamp> {
+        (self.age() >= TICK).then_some(self)
+    }
+
+    /// How long ago it was written; a time in the future counts as long ago, or it would never settle.
+    fn age(self) -> Duration {
+        let seconds = u64::try_from(self.modified.0).unwrap_or(0);
+        let nanos = u32::try_from(self.modified.1).unwrap_or(0);
+        let modified = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
+        SystemTime::now().duration_since(modified).unwrap_or(Duration::MAX)
     }
 }
 
@@ -92,7 +109,8 @@ impl<T> Watched<T> {
         vanished: Vanished,
         make: impl Fn(&[u8], Option<&T>) -> T + Send + Sync + 'static,
     ) -> Watched<T> {
-        let state = State { value: None, stamp: None, looked: None, missing_since: None, trouble: None };
+        let state =
+            State { value: None, believed: None, stamp: None, looked: None, missing_since: None, trouble: None };
         Watched { path, vanished, make: Box::new(make), state: Mutex::new(state) }
     }
 
@@ -124,39 +142,30 @@ impl<T> Watched<T> {
     fn read(&self, state: &mut State<T>) -> Result<(), String> {
         state.missing_since = None;
         let (bytes, stamp) = slurp(&self.path).map_err(|e| e.to_string())?;
-        let age = age(stamp);
-        let in_place = state.stamp.filter(|old| old.inode == stamp.inode);
+        let in_place = state.believed.filter(|old| old.inode == stamp.inode);
         if let Some(old) = in_place {
             let whole = stamp.size >= old.size && bytes.last().is_none_or(|last| *last == b'\n');
-            if !whole && age < SETTLED {
+            if !whole && stamp.age() < SETTLED {
                 return Err("is being written".into());
             }
         }
         state.value = Some(Arc::new((self.make)(&bytes, state.value.as_deref())));
-        // A stamp that no file has: the next look reads again.
-        let seen = if age < TICK { Stamp { changed: (0, -1), ..stamp } } else { stamp };
-        state.stamp = Some(seen);
+        state.believed = Some(stamp);
+        // Without one the next look reads again.
+        state.stamp = stamp.settled();
         Ok(())
     }
 
     fn is_missing(&self, state: &mut State<T>) -> Option<String> {
         let since = *state.missing_since.get_or_insert_with(Instant::now);
-        let never_there = state.stamp.is_none();
+        let never_there = state.believed.is_none();
         if never_there || (self.vanished == Vanished::Empty && since.elapsed() >= MISSING) {
             state.value = Some(Arc::new((self.make)(b"", None)));
-            state.stamp = None;
+            (state.believed, state.stamp) = (None, None);
             return None;
         }
         Some(format!("{} has vanished", self.path.display()))
     }
-}
-
-/// How long ago the file was written; a time in the future counts as long ago, or it would never settle.
-fn age(stamp: Stamp) -> Duration {
-    let seconds = u64::try_from(stamp.modified.0).unwrap_or(0);
-    let nanos = u32::try_from(stamp.modified.1).unwrap_or(0);
-    let modified = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
-    SystemTime::now().duration_since(modified).unwrap_or(Duration::MAX)
 }
 
 fn slurp(path: &std::path::Path) -> io::Result<(Vec<u8>, Stamp)> {
