@@ -254,3 +254,34 @@ fn bytes_that_mail_must_not_have() {
         smtp.reply("a lone CR or LF", "5");
     }
 }
+
+/// A literal's size is a promise. When another program cuts the file while it is sent, no bytes that we could make up are the
+/// message: the connection ends, and the client sees that it has not got it.
+#[test]
+fn a_message_cut_while_it_is_sent_ends_the_connection() {
+    const LINES: usize = 1_000_000;
+    let demo = Demo::with(&["--users", "1"]);
+    let text = format!("Subject: big\n\n{}", "0123456789012345678901234567890123456789\n".repeat(LINES)).into_bytes();
+    let maildir = demo.user("user1").maildir;
+    drop_into(&maildir, &[("big".into(), text.clone())], None);
+    let mut imap = demo.imap("user1");
+    imap.imap("select INBOX");
+    imap.send("f fetch 1 BODY.PEEK[]");
+    let size = wire(&text).len();
+    assert_eq!(imap.line(), format!("* 1 FETCH (BODY[] {{{size}}}"));
+    imap.bytes(1000);
+    let file = ["cur", "new"].iter().find_map(|folder| {
+        std::fs::read_dir(maildir.join(folder)).expect("a folder").next().map(|entry| entry.expect("a file").path())
+    });
+    let file = std::fs::OpenOptions::new().write(true).open(file.expect("the message")).expect("open");
+    file.set_len(1_000_000).expect("cut");
+    let mut got = 1000;
+    loop {
+        match imap.raw_line().len() {
+            0 => break,
+            n => got += n,
+        }
+    }
+    assert!(got < size, "{got} of {size} bytes");
+    demo.imap("user1").imap("select INBOX");
+}

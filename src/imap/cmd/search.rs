@@ -15,8 +15,8 @@ use crate::imap::source::{Extent, Source};
 use crate::store::{self, Mailbox};
 use crate::wire::Out;
 
-/// Bytes that one step may read from files: some milliseconds of work.
-const STEP_READ: u64 = 8 * 1024 * 1024;
+/// Bytes that one step may read from files, decode and search: some milliseconds of work.
+const STEP_READ: u64 = 2 * 1024 * 1024;
 /// What a message counts as, in bytes read: a look at memory, and an opened file.
 const LOOK_COST: u64 = 64;
 const OPEN_COST: u64 = 16 * 1024;
