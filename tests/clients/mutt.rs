@@ -1,0 +1,86 @@
+//! mutt, on the Maildir itself and over IMAP, at a terminal of its own (`script`), its keys pushed by its own command.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::support::{Demo, program};
+use super::{files, settings};
+
+/// What a person would type: copy everything into an mbox, flag the third message, save flags, leave.
+fn keys(mbox: &Path) -> String {
+    format!(
+        "<tag-pattern>~A<enter><tag-prefix><copy-message><kill-line>{}<enter>\
+         <untag-pattern>~A<enter>3<enter><flag-message><sync-mailbox><quit>",
+        mbox.display()
+    )
+}
+
+fn mutt(dir: &Path, name: &str, folder: &str, more: &str) -> String {
+    let mbox = dir.join(format!("{name}.mbox"));
+    // Without a folder that exists mutt begins with a question, which takes the first of the keys.
+    let rc = settings(
+        dir,
+        &format!("{name}.rc"),
+        &format!(
+            "set folder={dir}\nset mbox_type=mbox\nset confirmcreate=no\nset confirmappend=no\nset copy=no\nset quit=yes\nset wait_key=no\nset sort=mailbox-order\n\
+             set certificate_file={dir}/certificates\nset header_cache=\"\"\nset sleep_time=0\n{more}\npush '{keys}'\n",
+            dir = dir.display(),
+            keys = keys(&mbox),
+        ),
+    );
+    let command = format!("mutt -n -F {} -f '{folder}'", rc.display());
+    let mut script = Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]).env("TERM", "vt100").env("HOME", dir);
+    // An open standard input: at its end `script` would type Ctrl-D.
+    let mut running = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script");
+    let keyboard = running.stdin.take();
+    let output = running.wait_with_output().expect("mutt ends");
+    drop(keyboard);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8_lossy(&fs::read(&mbox).expect("what mutt copied")).into_owned()
+}
+
+fn count(mbox: &str) -> usize {
+    mbox.lines().filter(|line| line.starts_with("Message-I")).count()
+}
+
+#[test]
+fn mutt_on_the_maildir() {
+    let (Some(_), Some(_)) = (program("mutt"), program("script")) else { return };
+    let demo = Demo::start();
+    let alice = demo.user("alice");
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut imap = demo.imap("alice");
+    imap.imap("select INBOX");
+    let copied = mutt(dir.path(), "maildir", &alice.maildir.display().to_string(), "");
+    assert_eq!(copied.matches("\nDelivered-To: alice@demo.test\n").count(), 30, "{} bytes", copied.len());
+    assert!(count(&copied) > 20);
+    let flagged = files(&alice.maildir).iter().filter(|path| path.display().to_string().contains(":2,F")).count();
+    assert_eq!(flagged, 1);
+    // The session that was open sees what mutt did.
+    let told = imap.imap("noop").join("\n");
+    assert!(told.contains("\\Flagged"), "{told}");
+    let found = imap.imap("search flagged");
+    assert_eq!(found[0].split(' ').count(), 3, "{found:?}");
+}
+
+#[test]
+fn mutt_over_imap() {
+    let (Some(_), Some(_)) = (program("mutt"), program("script")) else { return };
+    let demo = Demo::start();
+    let alice = demo.user("alice");
+    let dir = tempfile::tempdir().expect("a directory");
+    let more = format!(
+        "set ssl_ca_certificates_file={}\nset imap_user={}\nset imap_pass={}\nset ssl_verify_host=yes",
+        demo.ca().display(),
+        alice.login,
+        alice.password
+    );
+    let copied = mutt(dir.path(), "imap", &format!("imaps://localhost:{}/INBOX", demo.port("imaps")), &more);
+    assert_eq!(copied.matches("\nDelivered-To: alice@demo.test\n").count(), 30, "{} bytes", copied.len());
+    let mut imap = demo.imap("alice");
+    imap.imap("select INBOX");
+    let found = imap.imap("search flagged");
+    assert_eq!(found[0], "* SEARCH 3");
+}
