@@ -1,7 +1,7 @@
 //! The daemon as its admin and systemd see it: signals, reload, sockets handed over, what it tells, what it leaves.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
@@ -17,7 +17,9 @@ mod support;
 /// A configuration with one IMAP port and nothing else, below `root`.
 fn configure(root: &Path, listen: &str) -> std::path::PathBuf {
     fs::create_dir_all(root.join("domains/one.test")).expect("a domain");
-    fs::write(root.join("domains/one.test/users"), "ann:{PLAIN}secret\n").expect("users");
+    fs::create_dir_all(root.join("elsewhere")).expect("a home");
+    let users = format!("ann:{{PLAIN}}secret\neve:{{PLAIN}}secret::::{}/elsewhere\n", root.display());
+    fs::write(root.join("domains/one.test/users"), users).expect("users");
     let config = root.join("mailcote.toml");
     let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).expect("passwd").expect("ourselves").name;
     let text = format!(
@@ -186,7 +188,7 @@ fn what_prevents_the_start_is_said_with_what_to_do() {
 }
 
 #[test]
-fn confined_it_says_so_and_keeps_nothing() {
+fn confined_it_says_so_reaches_every_home_and_keeps_no_right() {
     let dir = tempfile::tempdir().expect("a directory");
     let socket = dir.path().join("lmtp");
     let config = configure(dir.path(), &only(&[("lmtp", format!("\"{}\"", socket.display()))]));
@@ -201,7 +203,18 @@ fn confined_it_says_so_and_keeps_nothing() {
     for line in ["CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "NoNewPrivs:\t1"] {
         assert!(status.contains(line), "{status}");
     }
-    assert!(std::os::unix::net::UnixStream::connect(&socket).is_ok());
+    // Mail goes where the users file says, in the usual place and elsewhere.
+    let mut stream = std::os::unix::net::UnixStream::connect(&socket).expect("the socket");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let dialogue =
+        "LHLO me\r\nMAIL FROM:<>\r\nRCPT TO:<ann@one.test>\r\nRCPT TO:<eve@one.test>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n";
+    stream.write_all(dialogue.as_bytes()).expect("LMTP");
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).expect("answers");
+    for maildir in ["mail/one.test/ann/Maildir", "elsewhere/Maildir"] {
+        let new = fs::read_dir(dir.path().join(maildir).join("new"));
+        assert_eq!(new.map_or(0, Iterator::count), 1, "{maildir}: {answers}");
+    }
     daemon.signal(nix::sys::signal::Signal::SIGINT);
     assert_eq!(daemon.end(), Some(0));
     assert!(!socket.exists(), "its socket is removed");

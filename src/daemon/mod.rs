@@ -4,8 +4,8 @@
 //!
 //! 1. raise the limit of open files; open every port; read the certificates (what only root may do);
 //! 2. become the account of the setting `user` ([`privileges`]);
-//! 3. confine the process to the paths that the configuration names ([`sandbox`]);
-//! 4. open accounts and stores ([`Services`]), as the account that will use them;
+//! 3. read the accounts, and confine the process to the paths that they and the configuration name ([`sandbox`]);
+//! 4. open the stores ([`Services`]), as the account that will use them;
 //! 5. give up the last capability that only the watching thread needs;
 //! 6. start the runtime, whose threads inherit all of this, and accept;
 //! 7. tell systemd, wait for signals.
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use nix::unistd::{Uid, User};
 use tracing::{error, info, warn};
 
+use crate::account::Accounts;
 use crate::config::{Config, Listener, Place, Service};
 use crate::net::{self, Address, Bound, Certificates, Endpoint, Server, Signal};
 
@@ -82,10 +83,11 @@ pub fn run(config: Config) -> Result<(), Error> {
     for problem in opened.certificates.iter().flat_map(|c| c.unreadable()) {
         warn!("{problem}; a renewed certificate will need a restart");
     }
+    let accounts = Services::accounts(&config).map_err(Error::Other)?;
     if config.sandbox {
-        sandbox::enter(&paths(&config));
+        sandbox::enter(&paths(&config, &accounts));
     }
-    let services = Arc::new(Services::new(&config, opened.certificates.is_some()).map_err(Error::Other)?);
+    let services = Services::of(&config, accounts, opened.has_tls()).map(Arc::new).map_err(Error::Other)?;
     privileges::settle(system_users)?;
     let running = Running::start(&config, opened, services)?;
     running.serve(config)
@@ -253,14 +255,25 @@ fn make_directories(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-/// What the configuration names.
-fn paths(config: &Config) -> sandbox::Paths {
+/// What the configuration names, and homes elsewhere that lines of users files name.
+fn paths(config: &Config, accounts: &Accounts) -> sandbox::Paths {
     let mut paths = sandbox::Paths { everywhere: !config.accounts.system_domains.is_empty(), ..Default::default() };
     for readable in [config.file.parent(), Some(config.accounts.domains.as_path())].into_iter().flatten() {
         paths.read(readable);
     }
     paths.certificates(&config.tls.certs);
-    paths.write(&mail_root(&config.mail.home));
+    let root = mail_root(&config.mail.home);
+    for user in accounts.users() {
+        let home = user.home.maildir.parent().unwrap_or(&user.home.maildir);
+        if !home.starts_with(&root)
+            && let Some(there) = home.ancestors().find(|directory| directory.is_dir())
+        {
+            paths.write(there);
+        }
+    }
+    paths.write(&root);
+    // When this host started, by which a Dovecot's leftover lock is judged (`store`).
+    paths.read(Path::new("/proc/stat"));
     if let Some(state) = config.auth.secret.parent() {
         paths.write(state);
     }

@@ -2,7 +2,7 @@
 //!
 //! Best effort: a kernel without Landlock, or one too old to allow renames between directories under it, leaves us unconfined; the
 //! log says what is enforced. Rules name directories, not files, since files are replaced by rename. A
-//! directory that comes to be named after start-up (a user's new home elsewhere) needs a restart.
+//! directory that comes to be named after start-up (a user's new home outside the usual place) needs a restart.
 //!
 //! With system users, mail can be in any home directory and user databases anywhere: then only running programs and
 //! making devices are forbidden, and the owner's identity is what keeps users apart.

@@ -29,8 +29,22 @@ impl Services {
     /// # Errors
     /// In words: what could not be opened, and where.
     pub fn new(config: &Config, starttls: bool) -> Result<Services, String> {
-        let accounts = Accounts::new(config.account()).map_err(|e| format!("accounts: {e}"))?;
-        let accounts = Arc::new(accounts);
+        Services::of(config, Services::accounts(config)?, starttls)
+    }
+
+    /// Who exists; the first half of [`Services::new`], which starts no thread.
+    ///
+    /// # Errors
+    /// In words: what could not be opened, and where.
+    pub fn accounts(config: &Config) -> Result<Arc<Accounts>, String> {
+        Accounts::new(config.account()).map(Arc::new).map_err(|e| format!("accounts: {e}"))
+    }
+
+    /// The second half of [`Services::new`].
+    ///
+    /// # Errors
+    /// In words: what could not be opened, and where.
+    pub fn of(config: &Config, accounts: Arc<Accounts>, starttls: bool) -> Result<Services, String> {
         let stores = Stores::new(config.store()).map_err(|e| format!("mail store: {e}"))?;
         let (a, s) = (|| accounts.clone(), || stores.clone());
         Ok(Services {
