@@ -16,6 +16,7 @@ mod error;
 pub mod filename;
 mod home;
 pub mod journal;
+mod kept;
 pub mod keywords;
 pub mod lock;
 mod mailbox;

@@ -1,10 +1,11 @@
 //! From an account to its open folders, its drafts and its deliveries.
 
+use std::io::ErrorKind;
 use std::sync::{Arc, PoisonError, Weak};
 
 use super::draft::place;
 use super::mailbox::{Mailbox, Status};
-use super::{Draft, Error, Mark, Name, Result, Store, filename};
+use super::{DIR_MODE, Draft, Error, Mark, Name, Result, Store, filename};
 use crate::fsio;
 
 /// Times that a folder may be found closed (deleted and made again by somebody) while it is opened.
@@ -15,9 +16,12 @@ impl Store {
     pub fn mailbox(&self, name: &Name) -> Result<Arc<Mailbox>> {
         for _ in 0..MAX_TRIES {
             if let Some(mailbox) = self.open_already(name) {
-                match mailbox.refresh() {
+                match mailbox.revisit() {
                     Err(Error::NotFound) => self.drop_closed(name, &mailbox),
-                    result => return result.map(|()| mailbox),
+                    result => {
+                        self.keep(&mailbox);
+                        return result.map(|()| mailbox);
+                    }
                 }
             }
             let mailbox = {
@@ -33,6 +37,7 @@ impl Store {
                 self.open_table().insert(name.clone(), Arc::downgrade(&mailbox));
                 mailbox
             };
+            self.keep(&mailbox);
             return Ok(mailbox);
         }
         Err(Error::NotFound)
@@ -47,7 +52,15 @@ impl Store {
     /// Begin a message in the account's `tmp/`.
     pub fn draft(&self) -> Result<Draft> {
         let _owner = self.assume()?;
-        Draft::create(&self.home.maildir.join("tmp"), self.process.unique(), self.home.owner)
+        let tmp = self.home.maildir.join("tmp");
+        match Draft::create(&tmp, self.process.unique(), self.home.owner) {
+            // Somebody tidied up too well.
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                fsio::make_dir(&tmp, DIR_MODE).map_err(|e| Error::io(&tmp, e))?;
+                Draft::create(&tmp, self.process.unique(), self.home.owner)
+            }
+            result => result,
+        }
     }
 
     /// Begin a copy of `source` for another recipient, perhaps in another account: `head` is its own (whole lines, CRLF), what
@@ -81,6 +94,12 @@ impl Store {
             mailbox.delivered(name.as_bytes());
         }
         Ok(())
+    }
+
+    fn keep(&self, mailbox: &Arc<Mailbox>) {
+        if let (Some(kept), Some(store)) = (self.kept.upgrade(), self.me.upgrade()) {
+            kept.touch(store, mailbox);
+        }
     }
 
     fn open_already(&self, name: &Name) -> Option<Arc<Mailbox>> {

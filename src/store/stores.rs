@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::kept::Kept;
 use super::mailbox::clean;
 use super::process::Process;
 use super::tree::{self, Folder, Moved, Tree};
@@ -47,6 +48,7 @@ struct Shared {
     table: Mutex<Table>,
     /// Opened lately, oldest first.
     kept: Mutex<VecDeque<(Instant, Arc<Store>)>>,
+    folders: Arc<Kept>,
 }
 
 /// Accounts by Maildir. A slot's own lock is held while its account is opened, so that two logins at once make one store and
@@ -66,6 +68,9 @@ pub struct Store {
     /// Held while a folder is opened.
     pub(super) opening: Mutex<()>,
     pub(super) process: Arc<Process>,
+    /// Folders that stay open for a while.
+    pub(super) kept: Weak<Kept>,
+    pub(super) me: Weak<Store>,
 }
 
 impl Stores {
@@ -78,6 +83,7 @@ impl Stores {
             process,
             table: Mutex::new(table),
             kept: Mutex::default(),
+            folders: Arc::default(),
         })))
     }
 
@@ -90,7 +96,9 @@ impl Stores {
         if let Some(store) = slot.upgrade().filter(|store| store.is_there()) {
             return Ok(store);
         }
-        let store = Arc::new(Store::open(home, Arc::clone(&self.0.settings), Arc::clone(&self.0.process))?);
+        let mut store = Store::open(home, Arc::clone(&self.0.settings), Arc::clone(&self.0.process))?;
+        store.kept = Arc::downgrade(&self.0.folders);
+        let store = Arc::new_cyclic(|me| Store { me: Weak::clone(me), ..store });
         *slot = Arc::downgrade(&store);
         self.keep(Arc::clone(&store));
         Ok(store)
@@ -135,7 +143,8 @@ impl Store {
         clean(&root.join("tmp"));
         drop(assumed);
         let (open, opening) = (Mutex::default(), Mutex::default());
-        Ok(Store { home: home.clone(), settings, tree, open, opening, process })
+        let (kept, me) = (Weak::new(), Weak::new());
+        Ok(Store { home: home.clone(), settings, tree, open, opening, process, kept, me })
     }
 
     /// Is INBOX where it was when the account was opened?

@@ -223,24 +223,21 @@ impl Mailbox {
         self.enter()
     }
 
-    /// Set the watch if somebody waits, give it back if nobody does.
+    /// Set the watch if somebody waits. The refresh after the last listener has gone gives it back.
     fn set_watch(&self, disk: &mut Disk) {
-        match (&disk.watch, self.pending.has_listeners()) {
-            (None, true) => {
-                let sink: Arc<dyn super::watch::Sink> = self.pending.clone();
-                let look = |place| self.process.watch.look(&self.subdirectory(place), place, &sink);
-                disk.watch = Some([look(Which::New), look(Which::Cur)]);
-                // What happened since the last scan is in no event: doubt the directories' times, or read them at once if in doubt.
-                let unsure = match (&disk.known, scan::Stamp::take(&self.dir)) {
-                    (Some(known), Ok(stamp)) => known.needs_scan(stamp),
-                    _ => true,
-                };
-                if unsure {
-                    self.pending.rescan();
-                }
-            }
-            (Some(_), false) => disk.watch = None,
-            _ => {}
+        if disk.watch.is_some() || !self.pending.has_listeners() {
+            return;
+        }
+        let sink: Arc<dyn super::watch::Sink> = self.pending.clone();
+        let look = |place| self.process.watch.look(&self.subdirectory(place), place, &sink);
+        disk.watch = Some([look(Which::New), look(Which::Cur)]);
+        // What happened since the last scan is in no event: if the directories' times leave a doubt, read them.
+        let unsure = match (&disk.known, scan::Stamp::take(&self.dir)) {
+            (Some(known), Ok(stamp)) => known.needs_scan(stamp),
+            _ => true,
+        };
+        if unsure {
+            self.pending.rescan();
         }
     }
 

@@ -44,17 +44,38 @@ impl Mailbox {
         self.refresh_locked(&mut disk, Effort::Needed)
     }
 
+    /// As [`Mailbox::refresh`], when a session opens a folder that was kept open: nobody has looked for a while, so look at the
+    /// shared files, too.
+    pub(in super::super) fn revisit(&self) -> Result<()> {
+        let (_owner, mut disk) = self.enter()?;
+        if !disk.list.is_current()
+            && let Some(lock) = self.lock_files()?
+        {
+            self.merge_others(&mut disk, &lock)?;
+        }
+        if disk.keywords.is_stale(&self.dir) {
+            self.read_keywords(&mut disk);
+            let mut state = self.write_state();
+            state.keywords = disk.keyword_names(state.table.used_letters());
+        }
+        self.refresh_locked(&mut disk, Effort::Needed)
+    }
+
     pub(super) fn refresh_locked(&self, disk: &mut Disk, effort: Effort) -> Result<()> {
         self.set_watch(disk);
         let stamp = self.stamp(disk)?;
         let scanned = Instant::now();
-        let scan = effort == Effort::Scan || self.must_scan(disk, stamp);
+        let leaving = disk.watch.is_some() && !self.pending.has_listeners();
+        let scan = effort == Effort::Scan || self.must_scan(disk, stamp, leaving);
         let mut notes = self.pending.take();
         let scan = scan || notes.rescan;
         let result = self.take_in(disk, &mut notes, scan);
-        match result {
-            Ok(true) => disk.known = Some(Known::after_scan(disk.known, stamp, scanned)),
-            Ok(false) => {
+        match &result {
+            // The watch was asked for the last time: as good as a scan.
+            Ok(scanned_now) if *scanned_now || leaving => {
+                disk.known = Some(Known::after_scan(disk.known, stamp, scanned));
+            }
+            Ok(_) => {
                 if let Some(known) = &mut disk.known
                     && disk.watch.is_some()
                 {
@@ -65,6 +86,9 @@ impl Mailbox {
                 notes.rescan = true;
                 self.pending.put_back(notes);
             }
+        }
+        if leaving {
+            disk.watch = None;
         }
         result.map(drop)
     }
@@ -80,13 +104,13 @@ impl Mailbox {
         stamp
     }
 
-    fn must_scan(&self, disk: &Disk, stamp: Stamp) -> bool {
+    fn must_scan(&self, disk: &Disk, stamp: Stamp, leaving: bool) -> bool {
         let Some(known) = &disk.known else { return true };
         if !disk.is_watched() {
             return known.needs_scan(stamp);
         }
         // Two names of one file are there, and no event tells when one becomes the only one.
-        disk.has_twins || !known.is_at(stamp) && !self.was_told_everything()
+        disk.has_twins || (leaving || !known.is_at(stamp)) && !self.was_told_everything()
     }
 
     /// Something has changed: wait until the watch has told all of it. Opening `cur/` is an event, too, and comes last.

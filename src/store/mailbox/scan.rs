@@ -95,7 +95,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// A scan began at `scanned`, just after `stamp` was taken.
+    /// Everything was known at `scanned`, just after `stamp` was taken: a scan began then, or the watch was asked.
     pub(super) fn after_scan(before: Option<Known>, stamp: Stamp, scanned: Instant) -> Known {
         let first_seen = before.filter(|known| known.stamp == stamp).map_or(scanned, |known| known.first_seen);
         Known { stamp, first_seen, scanned }
@@ -111,9 +111,12 @@ impl Known {
         self.stamp == stamp
     }
 
-    /// We changed the directories ourselves, and a watch tells if others did so, too.
+    /// The directories have this stamp now, and a watch tells what else happens.
     pub(super) fn move_to(&mut self, stamp: Stamp) {
-        self.stamp = stamp;
+        if self.stamp != stamp {
+            self.stamp = stamp;
+            self.first_seen = Instant::now();
+        }
     }
 
     pub(super) fn stamp(&self) -> &Stamp {

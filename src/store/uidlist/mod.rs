@@ -133,6 +133,11 @@ impl UidList {
         &self.header
     }
 
+    /// Is the file still the one that was read, and no longer? One stat.
+    pub fn is_current(&self) -> bool {
+        std::fs::metadata(&self.path).is_ok_and(|now| self.is_unchanged(&now))
+    }
+
     /// Look whether somebody else has written. One stat if not.
     pub fn refresh(&mut self) -> Result<Change> {
         match std::fs::metadata(&self.path) {

@@ -243,3 +243,32 @@ fn names_need_not_be_text() {
         assert_eq!(text(inbox, 1), "x\n");
     });
 }
+
+#[test]
+fn a_folder_that_was_left_is_kept_and_still_true() {
+    both_ways(|at, _, notice| {
+        at.deliver("1\r\n");
+        let inbox = at.inbox();
+        inbox.listen(notice.raiser());
+        inbox.store_flags(&[1], Change::Add, Flags::SEEN, &["Todo".into()], None).unwrap();
+        let first = Arc::downgrade(&inbox);
+        drop(inbox);
+        // While nobody looks: new mail, and a flag by another program.
+        at.drop_in("new", "2.x", "2\n");
+        let name = at.names("cur").into_iter().next().unwrap();
+        fs::rename(at.maildir().join("cur").join(&name), at.maildir().join("cur").join(name.replace(":2,", ":2,F")))
+            .unwrap();
+        let inbox = at.inbox();
+        assert!(std::ptr::eq(first.as_ptr(), Arc::as_ptr(&inbox)), "opened anew");
+        assert_eq!((uids(&inbox), flags(&inbox, 1)), (vec![1, 2], "FS".into()));
+        drop(inbox);
+        // Somebody has decided that this is another folder.
+        let list = at.maildir().join("dovecot-uidlist");
+        let text = fs::read_to_string(&list).unwrap();
+        fs::write(list.with_extension("new"), text.replacen(" V1", " V2", 1)).unwrap();
+        fs::rename(list.with_extension("new"), &list).unwrap();
+        let inbox = at.inbox();
+        assert!(!std::ptr::eq(first.as_ptr(), Arc::as_ptr(&inbox)));
+        assert!(inbox.uid_validity().to_string().starts_with("2"));
+    });
+}

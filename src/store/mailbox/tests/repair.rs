@@ -125,8 +125,8 @@ fn counted_sizes_are_remembered() {
     let inbox = at.inbox();
     assert_eq!(inbox.wire_size(1).unwrap(), 6);
     drop(inbox);
-    assert!(fs::read_to_string(list(&at)).unwrap().contains("1 W6 :1.x\n"));
     let at = at.restart();
+    assert!(fs::read_to_string(list(&at)).unwrap().contains("1 W6 :1.x\n"));
     let inbox = at.inbox();
     // Without a read: a wrong file would be noticed.
     fs::write(at.maildir().join("cur/1.x:2,"), "changed in place").unwrap();
