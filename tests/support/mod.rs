@@ -177,7 +177,7 @@ impl Drop for Demo {
 }
 
 /// A port base below the range that the system gives out itself, different for each process and attempt.
-fn base(attempt: u32) -> u16 {
+pub fn base(attempt: u32) -> u16 {
     let spread = std::process::id().wrapping_mul(2_654_435_761).wrapping_add(attempt.wrapping_mul(40_503 * 7));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.subsec_micros());
     u16::try_from(11_000 + (spread ^ now) % 20_000).expect("below 31000")

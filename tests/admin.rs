@@ -1,0 +1,168 @@
+//! The admin commands: what they write, what they keep, and that a running server takes notice without a restart.
+
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use support::{Client, Demo, wait_for};
+
+/// Run a command on a configuration, with this standard input; exit code, standard output, standard error.
+fn mailcote(config: &Path, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mailcote"));
+    command.args(arguments).arg("--config").arg(config);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    // A command that reads no input may have ended already.
+    let _ = child.stdin.take().expect("stdin").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("ends");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn must(config: &Path, arguments: &[&str], input: &str) -> String {
+    let (code, out, err) = mailcote(config, arguments, input);
+    assert_eq!(code, Some(0), "{arguments:?}: {out}{err}");
+    out
+}
+
+fn refused(config: &Path, arguments: &[&str], input: &str) -> String {
+    let (code, out, err) = mailcote(config, arguments, input);
+    assert_eq!(code, Some(1), "{arguments:?}: {out}{err}");
+    err
+}
+
+/// An empty configuration in a directory of its own.
+fn empty() -> (tempfile::TempDir, std::path::PathBuf) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = dir.path().join("mailcote.toml");
+    fs::write(&config, format!("[mail]\nhome = \"{}/mail/{{domain}}/{{user}}/Maildir\"\n", dir.path().display()))
+        .expect("a file");
+    (dir, config)
+}
+
+#[test]
+fn domains_users_and_aliases_come_and_go() {
+    let (dir, config) = empty();
+    let users = dir.path().join("domains/example.org/users");
+    must(&config, &["domain", "add", "Example.ORG"], "");
+    assert!(refused(&config, &["domain", "add", "example.org"], "").contains("served already"));
+    assert!(refused(&config, &["user", "add", "a@elsewhere.org"], "x\n").contains("is not served"));
+
+    let out = must(&config, &["user", "add", "alice@example.org"], "first secret\n");
+    let maildir = format!("{}/mail/example.org/alice/Maildir", dir.path().display());
+    assert!(out.contains(&maildir), "{out}");
+    assert!(refused(&config, &["user", "add", "ALICE@example.org"], "x\n").contains("exists already"));
+    assert!(refused(&config, &["user", "add", "bob@example.org"], "\n").contains("empty"));
+    assert!(refused(&config, &["user", "add", "../bob@example.org"], "x\n").contains("cannot"));
+    must(&config, &["user", "add", "bob@example.org", "--scheme", "scram-sha-256"], "another");
+    assert!(
+        refused(&config, &["user", "add", "c@example.org", "--scheme", "ARGON2"], "x\n")
+            .contains("did you mean ARGON2I")
+    );
+
+    // What people wrote stays: comments, order, fields.
+    let edited =
+        format!("# staff\n{}\n# end\n", fs::read_to_string(&users).expect("users").replace("alice:", "# note\nalice:"));
+    fs::write(&users, &edited).expect("an edit");
+    must(&config, &["user", "passwd", "alice@example.org"], "second secret\n");
+    let after = fs::read_to_string(&users).expect("users");
+    let others = |text: &str| text.lines().filter(|l| !l.starts_with("alice:")).map(String::from).collect::<Vec<_>>();
+    assert_eq!(others(&after), others(&edited));
+    assert_ne!(after, edited);
+    assert!(after.contains("\nalice:{ARGON2ID}$argon2id$") && after.contains("\nbob:{SCRAM-SHA-256}"), "{after}");
+    assert!(!after.contains("secret"));
+
+    must(&config, &["alias", "add", "team@example.org", "alice", "bob@example.org"], "");
+    must(&config, &["alias", "add", "@example.org", "alice"], "");
+    assert!(refused(&config, &["alias", "add", "x@example.org", "|/bin/sh"], "").len() > 10);
+    let list: Value = serde_json::from_str(&must(&config, &["alias", "list", "--json"], "")).expect("JSON");
+    assert_eq!(list[0]["address"], "team@example.org");
+    assert_eq!(list[1]["targets"][0], "alice");
+    let show: Value =
+        serde_json::from_str(&must(&config, &["user", "show", "alice@example.org", "--json"], "")).expect("JSON");
+    assert_eq!((show["maildir"].as_str(), show["scheme"].as_str()), (Some(maildir.as_str()), Some("ARGON2ID")));
+    assert_eq!(show["aliases"].as_array().map(Vec::len), Some(2));
+    let list: Value = serde_json::from_str(&must(&config, &["user", "list", "--json"], "")).expect("JSON");
+    assert_eq!(
+        (list[0]["login"].as_str(), list[1]["login"].as_str()),
+        (Some("alice@example.org"), Some("bob@example.org"))
+    );
+    let list: Value = serde_json::from_str(&must(&config, &["domain", "list", "--json"], "")).expect("JSON");
+    assert_eq!(
+        (list[0]["domain"].as_str(), list[0]["users"].as_u64(), list[0]["aliases"].as_u64()),
+        (Some("example.org"), Some(2), Some(2))
+    );
+
+    must(&config, &["alias", "remove", "team@example.org", "bob@example.org"], "");
+    must(&config, &["alias", "remove", "@example.org"], "");
+    assert!(refused(&config, &["alias", "remove", "@example.org"], "").contains("no alias"));
+    let out = must(&config, &["user", "remove", "alice@example.org"], "");
+    assert!(out.contains(&maildir) && out.contains("kept") && out.contains("team@example.org"), "{out}");
+    assert!(refused(&config, &["user", "remove", "alice@example.org"], "").contains("no user"));
+    assert!(refused(&config, &["domain", "remove", "example.org"], "").contains("--force"));
+    must(&config, &["domain", "remove", "example.org", "--force"], "");
+    assert!(!dir.path().join("domains/example.org").exists());
+}
+
+#[test]
+fn check_tells_every_mistake_with_its_place() {
+    let (dir, config) = empty();
+    let (code, out, err) = mailcote(&config, &["check"], "");
+    assert_eq!(code, Some(78), "no domains and no certificates yet: {out}{err}");
+    must(&config, &["domain", "add", "example.org"], "");
+    let domain = dir.path().join("domains/example.org");
+    fs::write(domain.join("users"), "# x\nalice:{NOPE}x\nbob:{PLAIN}b\nbob:{PLAIN}c\n").expect("users");
+    fs::write(domain.join("aliases"), "team: nobody\nrun: |/bin/sh\n").expect("aliases");
+    let (code, out, err) = mailcote(&config, &["check", "--json"], "");
+    assert_eq!(code, Some(78), "{err}");
+    let problems: Vec<Value> = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}"));
+    let places: Vec<String> = problems
+        .iter()
+        .map(|p| format!("{}:{}", Path::new(p["file"].as_str().unwrap()).file_name().unwrap().display(), p["line"]))
+        .collect();
+    for place in ["users:2", "users:4", "aliases:1", "aliases:2"] {
+        assert!(places.contains(&place.to_owned()), "{place} in {places:?}");
+        let line = place.replace(':', ":").replace("users", "/users").replace("aliases", "/aliases");
+        assert!(err.contains(&line), "{line} in {err}");
+    }
+}
+
+#[test]
+fn a_running_server_takes_notice() {
+    let demo = Demo::start();
+    let config = demo.config();
+    let login = |name: &str, password: &str| {
+        let mut imap = Client::to(demo.port("imap"));
+        imap.line();
+        imap.imap_any(&format!("login {name}@demo.test \"{password}\"")).pop().is_some_and(|line| line.contains(" OK "))
+    };
+    let soon = |what: &str, done: &dyn Fn() -> bool| wait_for(what, || done().then_some(()));
+
+    must(&config, &["user", "add", "carol@demo.test"], "carol's first\n");
+    soon("the new user", &|| login("carol", "carol's first"));
+    must(&config, &["user", "passwd", "carol@demo.test"], "carol's second\n");
+    soon("the new password", &|| login("carol", "carol's second"));
+    assert!(!login("carol", "carol's first"), "the old password is forgotten");
+
+    let accepted = |address: &str| {
+        let mut smtp = demo.connect("smtp");
+        smtp.smtp("EHLO test", "250");
+        smtp.smtp("MAIL FROM:<>", "250");
+        smtp.send(&format!("RCPT TO:<{address}>"));
+        smtp.line().starts_with("250")
+    };
+    assert!(!accepted("staff@demo.test"));
+    must(&config, &["alias", "add", "staff@demo.test", "carol"], "");
+    soon("the alias", &|| accepted("staff@demo.test"));
+    must(&config, &["domain", "add", "second.test"], "");
+    must(&config, &["user", "add", "dave@second.test"], "x\n");
+    soon("the new domain", &|| accepted("dave@second.test"));
+    must(&config, &["user", "remove", "carol@demo.test"], "");
+    soon("the removal", &|| !login("carol", "carol's second"));
+    must(&config, &["domain", "remove", "second.test", "--force"], "");
+    soon("the end of the domain", &|| !accepted("dave@second.test"));
+}
