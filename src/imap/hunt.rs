@@ -1,8 +1,8 @@
 //! Looks for strings in the body of a message, for SEARCH BODY and TEXT.
 //!
 //! Reads the file twice by blocks: once for its parts, once for its texts, which are decoded and searched as they
-//! come. Attachments are passed over unread; headers of parts, and of messages inside the message, count as body, so that
-//! names of attachments are found. Memory: the part tree, a decoded block, and as much of the block before as the longest string.
+//! come. The body is what a reader sees of it: texts, headers of messages inside the message, names and descriptions of attachments.
+//! Other data are passed over unread. Memory: the part tree, a decoded block, and as much of the block before as the longest string.
 
 use std::io;
 
@@ -68,9 +68,7 @@ impl Hunt {
                 Some(part) => match reading {
                     None => {
                         if *index > 0 {
-                            let start = part.header.start.offset;
-                            let end = part.header.end.offset.min(start + MAX_HEADER as u64);
-                            find(&folded_header(&source.bytes(start..end)?), program, known);
+                            find(&seen_of(part, source)?, program, known);
                         }
                         // So that 10,000 parts without a text take their steps too.
                         *budget = budget.saturating_sub(1024);
@@ -92,11 +90,30 @@ impl Hunt {
     }
 }
 
+/// What a reader sees of a part beside its body, folded: the header of a message, the names of anything else.
+fn seen_of(part: &Part, source: &Source) -> io::Result<String> {
+    if part.is_message() {
+        let std::ops::Range { start, end } = part.header.range();
+        return Ok(folded_header(&source.bytes(start..end.min(start + MAX_HEADER as u64))?));
+    }
+    let content = &part.content;
+    let media = content.media.iter().flat_map(|media| &media.params);
+    let names = media.chain(content.disposition.iter().flat_map(|disposition| &disposition.params));
+    let mut seen = String::new();
+    for param in names.filter(|param| param.name.to_ascii_lowercase().windows(4).any(|part| part == b"name")) {
+        text::fold(&text::of_param(param), &mut seen);
+        seen.push('\n');
+    }
+    text::fold(&text::of_header(content.description.as_deref().unwrap_or_default()), &mut seen);
+    Ok(seen)
+}
+
 impl Reading {
-    /// Begin to read a part, if it is a text.
+    /// Begin to read a part, if it is a text; so are delivery reports and the like, which are `message/...`.
     fn of(part: &Part) -> Option<Reading> {
         let media = part.content.media.as_ref();
-        if part.shape != Shape::Leaf || media.is_some_and(|media| !media.is_kind("text")) {
+        let is_text = media.is_none_or(|media| media.is_kind("text") || media.is_kind("message"));
+        if part.shape != Shape::Leaf || !is_text {
             return None;
         }
         let charset = media.and_then(|media| media.param("charset"));
@@ -158,6 +175,7 @@ mod tests {
             Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\nGr=FC=DFe an al=\nle\n\
             --x\nContent-Type: text/html\nContent-Transfer-Encoding: base64\n\nPHA+SGVsbG8gV29ybGQ8L3A+\n\
             --x\nContent-Type: image/png; name=\"holiday.png\"\n\nsecretbytes\n\
+            --x\nContent-Type: message/delivery-status\n\nFinal-Recipient: x\n\
             --x\nContent-Type: message/rfc822\n\nSubject: =?utf-8?q?inn=C3=A9r?=\n\ninner text\n--x--\n";
         let table = [
             ("BODY \"GRÜßE AN ALLE\"", true),
@@ -167,6 +185,8 @@ mod tests {
             ("BODY \"innér\"", true),
             ("BODY \"INNER TEXT\"", true),
             ("BODY outer", false),
+            ("BODY quoted-printable", false),
+            ("BODY \"final-recipient: x\"", true),
             ("TEXT outer", true),
             ("TEXT \"hello world\"", true),
             ("TEXT \"hello\" BODY \"inner\"", true),

@@ -10,6 +10,8 @@ use encoding_rs::{Encoding, UTF_8};
 use mail_parser::parsers::MessageStream;
 use memchr::memmem::Finder;
 
+use super::content::Param;
+
 /// The value of a header field as people read it: folds removed, RFC 2047 words decoded.
 pub fn of_header(value: &[u8]) -> String {
     // The reader stops at a line end that no white space follows, and wants one.
@@ -22,6 +24,33 @@ pub fn of_header(value: &[u8]) -> String {
 pub fn from_charset(charset: &[u8], bytes: &[u8]) -> Option<String> {
     let encoding = if charset.eq_ignore_ascii_case(b"us-ascii") { UTF_8 } else { Encoding::for_label(charset)? };
     encoding.decode_without_bom_handling_and_without_replacement(bytes).map(|text| text.into_owned())
+}
+
+/// A parameter's value as people read it: RFC 2231 encoding (a name that ends with `*`), or RFC 2047 words, which are
+/// not allowed there but found.
+pub fn of_param(param: &Param) -> String {
+    let mut pieces = param.value.splitn(3, |b| *b == b'\'');
+    match (param.name.ends_with(b"*"), pieces.next(), pieces.next(), pieces.next()) {
+        (true, Some(charset), Some(_), Some(text)) => {
+            let bytes = percent_decode(text);
+            from_charset(charset, &bytes).unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned())
+        }
+        _ => of_header(&param.value),
+    }
+}
+
+fn percent_decode(text: &[u8]) -> Vec<u8> {
+    let hex = |b: &u8| (*b as char).to_digit(16).map(|digit| digit as u8);
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        let pair = tail.first().and_then(hex).zip(tail.get(1).and_then(hex));
+        (rest, _) = match pair {
+            Some((high, low)) if *first == b'%' => (&tail[2..], bytes.push(high << 4 | low)),
+            _ => (tail, bytes.push(*first)),
+        };
+    }
+    bytes
 }
 
 /// Undoes the transfer encoding and the charset of a text part.
@@ -263,6 +292,20 @@ mod tests {
         ];
         for (value, want) in table {
             assert_eq!(of_header(value), want);
+        }
+    }
+
+    #[test]
+    fn params() {
+        let table = [
+            ("name", "=?utf-8?q?n=C3=A9?=", "né"),
+            ("filename*", "iso-8859-1'fr'n%E9%", "né%"),
+            ("filename*", "x-none''n%C3%A9", "né"),
+            ("filename*", "100%25", "100%25"),
+            ("filename", "a'b'c%20", "a'b'c%20"),
+        ];
+        for (name, value, want) in table {
+            assert_eq!(of_param(&Param { name: name.into(), value: value.into() }), want, "{value}");
         }
     }
 
