@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -218,4 +219,88 @@ fn confined_it_says_so_reaches_every_home_and_keeps_no_right() {
     daemon.signal(nix::sys::signal::Signal::SIGINT);
     assert_eq!(daemon.end(), Some(0));
     assert!(!socket.exists(), "its socket is removed");
+}
+
+/// The uid of the one system user in the next test; nobody's account here.
+const ANN: u32 = 61_011;
+
+#[test]
+fn system_users_are_served_under_their_own_identity() {
+    if !nix::unistd::geteuid().is_root() {
+        assert!(!support::is_strict(), "root is needed (MAILCOTE_TESTS=strict)");
+        eprintln!("skipped: needs root");
+        return;
+    }
+    // A private view of /etc/passwd, so that the test needs no account on this machine.
+    let mut namespace = Command::new("unshare");
+    namespace.args(["--mount", "--propagation", "private"]);
+    let allowed = Command::new("unshare").args(["--mount", "--propagation", "private", "true"]).status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: needs mount namespaces");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("chmod");
+    let home = dir.path().join("home-of-ann");
+    fs::create_dir(&home).expect("a home");
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).expect("chmod");
+    chown(&home, Some(ANN), Some(ANN)).expect("chown");
+    let passwd = dir.path().join("passwd");
+    let line = format!("ann:x:{ANN}:{ANN}::{}:/bin/sh\n", home.display());
+    fs::write(&passwd, fs::read_to_string("/etc/passwd").expect("passwd") + &line).expect("passwd");
+
+    let (imap, lmtp) = (free_port(), free_port());
+    let listen = only(&[("imap", format!("\"127.0.0.1:{imap}\"")), ("lmtp", format!("\"127.0.0.1:{lmtp}\""))]);
+    let config = configure(dir.path(), &listen);
+    let text = fs::read_to_string(&config).expect("the configuration").replace("\"root\"", "\"nobody\"");
+    fs::write(&config, text + "[accounts]\nsystem_domains = [\"one.test\"]\n").expect("a configuration");
+    fs::write(dir.path().join("domains/one.test/users"), "ann:{PLAIN}secret\n").expect("users");
+    namespace.args(["sh", "-c", "mount --bind \"$1\" /etc/passwd && shift && exec \"$@\"", "sh"]).arg(&passwd);
+    namespace.arg(serve(&config).get_program()).args(serve(&config).get_args());
+    let mut daemon = Daemon(namespace.spawn().expect("unshare"));
+    wait_for("the ports", || TcpStream::connect(("127.0.0.1", imap)).ok());
+
+    let mut client = Client::to(lmtp);
+    client.line();
+    client.smtp("LHLO me", "250");
+    client.smtp("MAIL FROM:<>", "250");
+    client.smtp("RCPT TO:<ann@one.test>", "250");
+    client.smtp("RCPT TO:<root@one.test>", "550");
+    client.smtp("DATA", "354");
+    client.smtp("Subject: x\r\n\r\nx\r\n.", "250");
+    let maildir = home.join("Maildir");
+    let delivered = fs::read_dir(maildir.join("new")).expect("new/").next().expect("a message").expect("readable");
+    let meta = delivered.metadata().expect("metadata");
+    assert_eq!((meta.uid(), meta.gid()), (ANN, ANN));
+
+    // The watch reaches into a home of mode 0700: without CAP_DAC_READ_SEARCH on its thread, this takes seconds.
+    let mut client = Client::to(imap);
+    client.line();
+    client.imap("LOGIN ann@one.test secret");
+    client.imap("SELECT INBOX");
+    client.send("i IDLE");
+    client.line();
+    client.set_patience(Duration::from_secs(3));
+    for n in 2..5 {
+        fs::rename(outside_mail(&maildir, n), maildir.join(format!("new/1700000000.M{n}P1.x"))).expect("rename");
+        while client.line() != format!("* {n} EXISTS") {}
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.0.id())).expect("status");
+    // CAP_SETGID and CAP_SETUID, bits 6 and 7.
+    assert!(status.contains("CapEff:\t00000000000000c0") && status.contains("Uid:\t65534\t"), "{status}");
+    daemon.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(daemon.end(), Some(0));
+}
+
+/// A message of Ann's in `tmp/`.
+fn outside_mail(maildir: &Path, n: u32) -> std::path::PathBuf {
+    let path = maildir.join(format!("tmp/1700000000.M{n}P1.x"));
+    fs::write(&path, "Subject: x\n\nx\n").expect("write");
+    chown(&path, Some(ANN), Some(ANN)).expect("chown");
+    path
+}
+
+/// A port that nobody listens on now.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
 }
