@@ -33,10 +33,10 @@ pub struct Admission {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
     /// All places are taken.
-    #[error("too many connections in all (max_connections)")]
+    #[error("too many connections in all (limits.connections)")]
     Total,
     /// This address has its share.
-    #[error("too many connections from this address (max_connections_per_address)")]
+    #[error("too many connections from this address (limits.connections_per_address)")]
     Address,
 }
 
