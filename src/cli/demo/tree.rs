@@ -33,6 +33,8 @@ const NAMES: [&str; 2] = ["alice", "bob"];
 /// Characters of a password: 16 of 32 are 80 bits, and none is mistaken for another.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 const PASSWORD_LENGTH: usize = 16;
+/// Connections in all: few enough for the open files that an ordinary account may have.
+const CONNECTIONS: u32 = 10_000;
 /// Logged-in connections of one user: a demo is also what load tests run against.
 const CONNECTIONS_PER_USER: u32 = 2000;
 
@@ -239,6 +241,7 @@ fn configuration(root: &Path, args: &Args, base_config: Option<&Path>) -> Result
     config.entry("log").or_insert("warn".into());
     let limits = config.entry("limits").or_insert_with(|| toml::Table::new().into());
     if let Some(limits) = limits.as_table_mut() {
+        limits.entry("connections").or_insert(CONNECTIONS.into());
         limits.entry("connections_per_user").or_insert(CONNECTIONS_PER_USER.into());
     }
     let text = toml::to_string(&config).map_err(|e| Failure::Other(format!("the demo's configuration: {e}")))?;
