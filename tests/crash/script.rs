@@ -313,13 +313,7 @@ impl Player {
         mailbox.store_flags(&uids, Change::Add, flags, keywords, None).expect("flags");
     }
 
-    fn transfer(
-        &mut self,
-        from: &'static str,
-        numbers: &[Number],
-        to: &'static str,
-        how: fn(&Mailbox, &[u32], &Mailbox) -> mailcote::store::Result<Vec<(u32, u32)>>,
-    ) {
+    fn transfer(&mut self, from: &'static str, numbers: &[Number], to: &'static str, how: Transfer) {
         let (source, target) = (self.mailbox(from), self.mailbox(to));
         let pairs = how(&source, &uids(&source, numbers), &target).expect("transfer");
         assert_eq!(pairs.len(), numbers.len());
@@ -332,6 +326,9 @@ impl Player {
         self.note(&format!("told {folder} {} {uid} {number}", mailbox.uid_validity()));
     }
 }
+
+/// `Mailbox::copy` or `Mailbox::move_to`.
+type Transfer = fn(&Mailbox, &[u32], &Mailbox) -> mailcote::store::Result<Vec<(u32, u32)>>;
 
 /// UIDs of messages, in the order asked for.
 fn uids(mailbox: &Mailbox, numbers: &[Number]) -> Vec<u32> {
@@ -349,7 +346,7 @@ pub fn contents(mailbox: &Mailbox) -> Result<Vec<(u32, Number)>, String> {
         let mut stored = String::new();
         mailbox
             .open(uid)
-            .and_then(|mut file| Ok(file.read_to_string(&mut stored)))
+            .map(|mut file| file.read_to_string(&mut stored))
             .map_err(|e| e.to_string())?
             .map_err(|e| e.to_string())?;
         Ok((uid, number(&stored).map_err(|e| format!("UID {uid}: {e}"))?))
