@@ -1,6 +1,6 @@
 //! BODY and BODYSTRUCTURE as IMAP writes them (RFC 3501 section 7.4.2, section 9 `body`).
 //!
-//! Recursion follows the part tree, whose depth [`crate::mail::part::MAX_DEPTH`] bounds.
+//! Recursion follows the part tree, whose depth [`crate::mail::scan::MAX_DEPTH`] bounds.
 
 use super::envelope;
 use super::response::{nstring, string};

@@ -8,7 +8,8 @@ use std::io;
 
 use super::search::{Known, Program, folded_header};
 use super::source::Source;
-use crate::mail::part::{MAX_HEADER, Part, Scanner, Shape, Tree};
+use crate::mail::part::{Part, Shape, Tree};
+use crate::mail::scan::{MAX_HEADER, Scanner};
 use crate::mail::text::{self, Decoder};
 
 /// A hunt in progress.

@@ -6,7 +6,8 @@ use std::ops::Range;
 use super::parse::fetch::{Label, Section, What};
 use super::source::{Source, convert};
 use crate::mail::header;
-use crate::mail::part::{MAX_HEADER, Part, Tree};
+use crate::mail::part::{Part, Tree};
+use crate::mail::scan::MAX_HEADER;
 
 /// What must be known of a message before a section can be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -16,7 +16,7 @@ use std::os::unix::fs::FileExt;
 use memchr::{memchr, memchr_iter};
 
 use crate::mail::header;
-use crate::mail::part::MAX_HEADER;
+use crate::mail::scan::MAX_HEADER;
 use crate::wire::Out;
 
 /// Bytes of the file kept in memory when its body is wanted: all of nine mails in ten, in one read.

@@ -3,7 +3,7 @@
 //! Values are kept as written, folds removed, nothing decoded: that is what BODYSTRUCTURE wants (RFC 3501
 //! section 7.4.2). Where a field is there twice the first counts. Nothing is refused: a field that cannot be read is
 //! as if absent (for Content-Type, RFC 2045 section 5.2 says so), and a parameter that cannot be read is passed
-//! over up to the next semicolon. Sizes are bounded by the header block that is given ([`super::part::MAX_HEADER`]).
+//! over up to the next semicolon. Sizes are bounded by the header block that is given ([`super::scan::MAX_HEADER`]).
 
 use super::header::{self, Field};
 use super::lex::{Lexer, is_token};

@@ -13,6 +13,7 @@ pub mod flags;
 pub mod header;
 pub mod lex;
 pub mod part;
+pub mod scan;
 pub mod text;
 pub mod utf7;
 

@@ -8,7 +8,7 @@
 //! ```
 
 use super::{Cursor, Result, SequenceSet};
-use crate::mail::part::MAX_DEPTH;
+use crate::mail::scan::MAX_DEPTH;
 
 /// Items in one command. The longest lists of real clients have ten; each one may cost a literal as long as the message.
 const MAX_ITEMS: usize = 100;

@@ -1,0 +1,329 @@
+//! Finds the parts of a message without reading it whole (RFC 2045, 2046).
+//!
+//! [`Scanner`] is fed the file block by block and gives a [`Tree`]. It decodes nothing and keeps nothing but
+//! one header block at a time, so its memory does not grow with the message: at most [`MAX_HEADER`] for the header in hand,
+//! [`MAX_PARTS`] parts, and [`MAX_KEPT`] of field values. Lines may end with LF, as on our disk, or CRLF.
+//!
+//! Nothing is refused. What passes a limit is opaque: a part nested too deep has no parts, a multipart with too many ends
+//! early. Broken structure is read as Dovecot 2.3 reads it, since that is what clients have learned to live
+//! with: a boundary line is one that begins with the boundary, a multipart without an end reaches to the boundary
+//! of the one around it or to the end, a boundary among header fields ends the header. There is no recursion: a stack of
+//! open boundaries, at most [`MAX_DEPTH`] high, is all that nesting costs.
+
+use memchr::memchr;
+
+use super::content::Content;
+use super::envelope::Envelope;
+use super::header;
+use super::part::{Part, Position, Shape, Span, Tree};
+
+/// Levels of parts. Real mail has fewer than 10; Dovecot stops at 100 too.
+pub const MAX_DEPTH: usize = 100;
+/// Parts in a message. A digest of 10,000 messages is a mailbox, not a message.
+pub const MAX_PARTS: usize = 10_000;
+/// Bytes of one header block that are looked at. 256 KiB is four times what the largest known lists of recipients need.
+pub const MAX_HEADER: usize = 256 * 1024;
+/// Bytes of header blocks whose fields are kept, in the whole tree; parts beyond are not made.
+pub const MAX_KEPT: usize = 8 * 1024 * 1024;
+/// Bytes of a boundary. RFC 2046 section 5.1.1 allows 70; a line has at most 998.
+const MAX_BOUNDARY: usize = 998;
+/// Bytes of a line's beginning that must be seen to know whether it is a boundary: `--`, boundary, `--`, CRLF.
+const LINE_HEAD: usize = MAX_BOUNDARY + 6;
+
+/// Where the next line belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// To the header of the current part.
+    Header,
+    /// To the body of the current part (of a multipart: before its first or behind its last part).
+    Body,
+    /// To a boundary line, behind which the current part gets a new part.
+    BoundaryBeforePart,
+    /// To a boundary line, behind which the current part goes on.
+    BoundaryAtEnd,
+}
+
+#[derive(Debug)]
+struct Open {
+    part: usize,
+    boundary: Vec<u8>,
+}
+
+/// Reads a message block by block. See the module.
+#[derive(Debug)]
+pub struct Scanner {
+    parts: Vec<Part>,
+    current: usize,
+    state: State,
+    /// Multiparts that wait for a boundary, outermost first.
+    open: Vec<Open>,
+    /// The header in hand, up to [`MAX_HEADER`].
+    header: Vec<u8>,
+    /// Bytes of all headers whose fields were kept.
+    kept: usize,
+    /// Beginning of a line that was cut by the end of a block.
+    head: Vec<u8>,
+    /// Past the beginning of a line?
+    in_line: bool,
+    at: Position,
+    /// Before the last line end.
+    before_line_end: Position,
+    last_byte: u8,
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Scanner {
+    /// At the start of a message.
+    pub fn new() -> Scanner {
+        let mut scanner = Scanner {
+            parts: Vec::new(),
+            current: 0,
+            state: State::Header,
+            open: Vec::new(),
+            header: Vec::new(),
+            kept: 0,
+            head: Vec::new(),
+            in_line: false,
+            at: Position::default(),
+            before_line_end: Position::default(),
+            last_byte: b'\n',
+        };
+        scanner.add_part(None);
+        scanner
+    }
+
+    /// The next bytes of the message, cut anywhere.
+    pub fn push(&mut self, block: &[u8]) {
+        let mut rest = block;
+        while !rest.is_empty() {
+            if self.state == State::Body && self.open.is_empty() && self.head.is_empty() {
+                // Nobody waits for a boundary: what is left is body.
+                return self.count(rest);
+            }
+            let end = memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1);
+            let (piece, behind) = rest.split_at(end);
+            self.piece(piece, piece.ends_with(b"\n"));
+            rest = behind;
+        }
+    }
+
+    /// The message ends here.
+    pub fn finish(mut self) -> Tree {
+        if !self.head.is_empty() {
+            let head = std::mem::take(&mut self.head);
+            self.begin_line(&head);
+        }
+        self.end_header_early();
+        let end = self.at;
+        self.close_up_to(None, end);
+        Tree { parts: self.parts }
+    }
+
+    /// A line, or a piece of one.
+    fn piece(&mut self, piece: &[u8], ends: bool) {
+        if self.in_line {
+            self.add(piece);
+        } else if self.head.is_empty() && (ends || piece.len() >= LINE_HEAD) {
+            self.begin_line(piece);
+            self.in_line = true;
+        } else {
+            self.head.extend_from_slice(piece);
+            if ends || self.head.len() >= LINE_HEAD {
+                let mut head = std::mem::take(&mut self.head);
+                self.begin_line(&head);
+                self.in_line = true;
+                head.clear();
+                self.head = head;
+            }
+        }
+        if ends {
+            self.in_line = false;
+            self.end_line();
+        }
+    }
+
+    /// The first piece of a line, long enough to tell what it is.
+    fn begin_line(&mut self, line: &[u8]) {
+        if let Some((level, is_last)) = self.boundary(line) {
+            self.meet_boundary(level, is_last);
+            self.count(line);
+        } else if self.state == State::Header && matches!(line, b"\n" | b"\r\n") {
+            self.count(line);
+            self.end_header();
+        } else {
+            self.add(line);
+        }
+    }
+
+    /// Bytes that belong where the state says.
+    fn add(&mut self, bytes: &[u8]) {
+        if self.state == State::Header {
+            let room = MAX_HEADER - self.header.len();
+            self.header.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        }
+        self.count(bytes);
+    }
+
+    fn count(&mut self, bytes: &[u8]) {
+        for lf in memchr::memchr_iter(b'\n', bytes) {
+            let before = if lf == 0 { self.last_byte } else { bytes[lf - 1] };
+            let is_bare = before != b'\r';
+            let offset = self.at.offset + lf as u64 - u64::from(!is_bare);
+            self.before_line_end = Position { offset, lines: self.at.lines, bare: self.at.bare };
+            self.at.lines += 1;
+            self.at.bare += u64::from(is_bare);
+        }
+        self.at.offset += bytes.len() as u64;
+        self.last_byte = bytes.last().copied().unwrap_or(self.last_byte);
+    }
+
+    fn end_line(&mut self) {
+        match self.state {
+            State::BoundaryBeforePart => {
+                let multipart = self.current;
+                self.add_part(Some(multipart));
+                self.state = State::Header;
+            }
+            State::BoundaryAtEnd => self.state = State::Body,
+            State::Header | State::Body => {}
+        }
+    }
+
+    /// Which open multipart's boundary `line` is, and whether it is the last. The innermost counts first, as the same
+    /// boundary may be used at two levels; but one that is a prefix of another gives way to it.
+    fn boundary(&self, line: &[u8]) -> Option<(usize, bool)> {
+        let text = line.strip_prefix(b"--")?;
+        let text = text.strip_suffix(b"\n").unwrap_or(text);
+        let mut best: Option<usize> = None;
+        for (level, open) in self.open.iter().enumerate().rev() {
+            let Some(behind) = text.strip_prefix(&open.boundary[..]) else { continue };
+            if best.is_none_or(|best| self.open[best].boundary.len() < open.boundary.len()) {
+                best = Some(level);
+                if matches!(behind.trim_ascii_end(), b"" | b"--") {
+                    break;
+                }
+            }
+        }
+        best.map(|level| (level, text[self.open[level].boundary.len()..].starts_with(b"--")))
+    }
+
+    /// A boundary line of the multipart at `level` begins here.
+    fn meet_boundary(&mut self, level: usize, is_last: bool) {
+        self.end_header_early();
+        let multipart = self.open[level].part;
+        self.close_up_to(Some(multipart), self.before_line_end);
+        let enough = self.parts.len() >= MAX_PARTS || self.kept >= MAX_KEPT;
+        if is_last || enough {
+            self.open.truncate(level);
+            self.state = State::BoundaryAtEnd;
+        } else {
+            self.open.truncate(level + 1);
+            self.state = State::BoundaryBeforePart;
+        }
+    }
+
+    /// The current part and those around it end at `end`, up to `stop`, which goes on.
+    fn close_up_to(&mut self, stop: Option<usize>, mut end: Position) {
+        let mut part = Some(self.current);
+        while part != stop {
+            let Some(index) = part else { break };
+            let closing = &mut self.parts[index];
+            // A header that ends at a boundary keeps its last line end.
+            end = end.max(closing.body.start);
+            closing.body.end = end;
+            part = closing.parent;
+        }
+        self.current = stop.unwrap_or(0);
+    }
+
+    fn add_part(&mut self, parent: Option<usize>) {
+        let here = Span { start: self.at, end: self.at };
+        let index = self.parts.len();
+        let depth = parent.map_or(0, |parent| self.parts[parent].depth + 1);
+        let is_message = parent.is_none_or(|parent| self.parts[parent].shape == Shape::Message);
+        self.parts.push(Part {
+            parent,
+            children: Vec::new(),
+            shape: Shape::Leaf,
+            header: here,
+            body: here,
+            content: Content::default(),
+            envelope: is_message.then(Box::default),
+            depth,
+        });
+        if let Some(parent) = parent {
+            self.parts[parent].children.push(index);
+        }
+        self.current = index;
+        self.header.clear();
+    }
+
+    /// The header in hand ends here: read it, and go inside or on to the body.
+    fn end_header(&mut self) {
+        let in_multipart = self.parent_is(Shape::Multipart);
+        let in_digest = in_multipart && self.parent_is_digest();
+        let part = &mut self.parts[self.current];
+        part.header.end = self.at;
+        part.body = Span { start: self.at, end: self.at };
+        part.content = Content::parse(&self.header, in_multipart);
+        if part.envelope.is_some() {
+            part.envelope = Some(Box::new(Envelope::parse(&self.header)));
+        }
+        self.kept += self.header.len();
+        let has_type = header::find(&self.header, "Content-Type").next().is_some();
+        self.header.clear();
+
+        let shape = match &part.content.media {
+            Some(media) if media.is("message", "rfc822") => Shape::Message,
+            Some(media) if media.is_kind("multipart") && !media.subtype.is_empty() => Shape::Multipart,
+            // RFC 2046 section 5.1.5: a part of a digest is a message unless it says something else.
+            None if in_digest && !has_type => Shape::Message,
+            _ => Shape::Leaf,
+        };
+        let full = part.depth + 1 >= MAX_DEPTH || self.parts.len() >= MAX_PARTS || self.kept >= MAX_KEPT;
+        self.parts[self.current].shape = if full && shape != Shape::Leaf { Shape::Opaque } else { shape };
+        self.state = State::Body;
+        match self.parts[self.current].shape {
+            Shape::Message => {
+                self.add_part(Some(self.current));
+                self.state = State::Header;
+            }
+            Shape::Multipart => self.open_multipart(),
+            Shape::Leaf | Shape::Opaque => {}
+        }
+    }
+
+    /// A boundary or the end of the message comes before the empty line.
+    fn end_header_early(&mut self) {
+        while self.state == State::Header {
+            self.end_header();
+        }
+    }
+
+    fn open_multipart(&mut self) {
+        let part = &self.parts[self.current];
+        let boundary = part.content.media.as_ref().and_then(|media| media.param("boundary"));
+        if let Some(boundary) = boundary.filter(|boundary| boundary.len() <= MAX_BOUNDARY) {
+            let boundary = boundary.to_vec();
+            self.open.push(Open { part: self.current, boundary });
+        }
+    }
+
+    fn parent_is(&self, shape: Shape) -> bool {
+        self.parts[self.current].parent.is_some_and(|parent| self.parts[parent].shape == shape)
+    }
+
+    fn parent_is_digest(&self) -> bool {
+        self.parts[self.current].parent.is_some_and(|parent| {
+            self.parts[parent].content.media.as_ref().is_some_and(|media| media.is("multipart", "digest"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
