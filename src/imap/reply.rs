@@ -10,6 +10,9 @@ use super::parse::Bad;
 use crate::store;
 use crate::wire::Out;
 
+/// The response code of a login that failed (RFC 5530), whatever the cause.
+pub const AUTHENTICATION_FAILED: &str = "AUTHENTICATIONFAILED";
+
 /// RFC 3501 7.1: how a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {

@@ -9,7 +9,8 @@
 //! The rules of a command are columns of [`cmd::TABLE`]; the session looks them up and keeps them. Changes of the open mailbox
 //! are announced between a command's own responses and its tagged reply, and by IDLE.
 //!
-//! Fails by replying; it ends the conversation with BYE after [`MAX_BAD`] bad commands in a row, when nothing can be
+//! Fails by replying; it ends the conversation with BYE after [`MAX_BAD`] bad commands in a row or
+//! [`MAX_FAILED_LOGINS`] failed logins, when nothing can be
 //! understood any more, when the open mailbox was deleted, and when the driver says so.
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use super::context::{Context, State};
 use super::frame::{self, Frame, Framed};
 use super::job::{Begun, Call, Job, Progress, Wake};
 use super::parse::Cursor;
-use super::reply::{Condition, Reply};
+use super::reply::{AUTHENTICATION_FAILED, Condition, Reply};
 use crate::notice::Notice;
 use crate::store;
 use crate::wire::{Event, Input, Out, Peer, Session, Want};
@@ -32,6 +33,8 @@ const PATIENCE_BEFORE_LOGIN: Duration = Duration::from_secs(2 * 60);
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// Bad commands in a row before BYE: a client that speaks something else is not worth more.
 const MAX_BAD: u32 = 20;
+/// Failed logins before BYE: a person has looked the password up by then, and a guesser pays for a new connection.
+const MAX_FAILED_LOGINS: u32 = 5;
 /// Pipelined commands in one step, so that a long pipeline does not starve other sessions.
 const COMMANDS_A_STEP: u32 = 16;
 
@@ -41,6 +44,7 @@ pub struct Imap {
     frame: Frame,
     doing: Doing,
     bad: u32,
+    failed_logins: u32,
 }
 
 /// What the session is in the middle of.
@@ -71,7 +75,7 @@ enum Waits {
 impl Imap {
     /// A session with `peer`, which has not been greeted yet.
     pub fn new(shared: Arc<Shared>, peer: Peer) -> Imap {
-        Imap { context: Context::new(shared, peer), frame: Frame::new(), doing: Doing::Ready, bad: 0 }
+        Imap { context: Context::new(shared, peer), frame: Frame::new(), doing: Doing::Ready, bad: 0, failed_logins: 0 }
     }
 
     fn greet(&self, out: &mut Out) {
@@ -257,8 +261,12 @@ impl Imap {
         self.count(&reply, out)
     }
 
-    /// Count bad commands in a row.
+    /// Count bad commands in a row, and failed logins.
     fn count(&mut self, reply: &Reply, out: &mut Out) -> Option<Want> {
+        self.failed_logins += u32::from(reply.code.as_deref() == Some(AUTHENTICATION_FAILED));
+        if self.failed_logins >= MAX_FAILED_LOGINS {
+            return Some(self.bye("Too many failed logins", out));
+        }
         self.bad = if reply.condition == Condition::Bad { self.bad + 1 } else { 0 };
         (self.bad >= MAX_BAD).then(|| self.bye("Too many bad commands", out))
     }

@@ -1,4 +1,6 @@
 //! LOGIN (RFC 3501 6.2.3), and what it shares with AUTHENTICATE: an attempt, and what being let in means.
+//!
+//! `account` logs every success and failure; nothing is logged here.
 
 use std::sync::Arc;
 
@@ -6,7 +8,7 @@ use super::capability;
 use crate::account::{Login, Refusal, Seat, Step, User};
 use crate::imap::context::{Access, Context, State};
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
-use crate::imap::reply::Reply;
+use crate::imap::reply::{AUTHENTICATION_FAILED, Reply};
 use crate::wire::{Out, Secret, sasl};
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
@@ -51,24 +53,21 @@ impl Job for Attempt {
             Step::Work(work) => Ok(Progress::Work(work)),
             Step::Pause(pause) => Ok(Progress::Pause(pause)),
             Step::Granted(user, seat) => grant(context, user, seat).map(Progress::Done),
-            Step::Refused(why) => Err(refused(context, why)),
+            Step::Refused(why) => Err(refused(why)),
         }
     }
 }
 
 fn grant(context: &mut Context, user: Arc<User>, seat: Seat) -> Result<Reply, Reply> {
     let store = context.shared.stores.open(&user.home)?;
-    let (peer, tls) = (&context.peer, context.tls.is_some());
-    tracing::info!(session = peer.id, user = %user.login, remote = %peer.remote, tls, "imap login");
     context.state = State::Authenticated(Access { user, seat, store });
     // RFC 3501 7.1: the capabilities after login, without the client asking.
     Ok(Reply::ok_code(format!("CAPABILITY {}", capability::list(context)), "Logged in"))
 }
 
-fn refused(context: &Context, why: Refusal) -> Reply {
-    tracing::info!(session = context.peer.id, remote = %context.peer.remote, why = ?why, "imap login refused");
+fn refused(why: Refusal) -> Reply {
     match why {
-        Refusal::Credentials => Reply::no("AUTHENTICATIONFAILED", "Wrong user name or password"),
+        Refusal::Credentials => Reply::no(AUTHENTICATION_FAILED, "Wrong user name or password"),
         Refusal::Malformed => Reply::bad("Response is not what the mechanism expects"),
         Refusal::Cancelled => Reply::bad("Authentication cancelled"),
         Refusal::TooMany => Reply::no("LIMIT", "Too many connections of this user"),

@@ -5,7 +5,7 @@ use crate::imap::parse::{Cursor, FlagSet, Result as Parsed, SequenceSet};
 use crate::imap::reply::Reply;
 use crate::imap::view::Own;
 use crate::mail::Flags;
-use crate::store::Change;
+use crate::store::{Change, Message};
 
 /// The arguments.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,7 +51,8 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     } else {
         view.collect(mailbox, call.uid, Own::Echo(&uids));
     }
-    if !call.uid && uids.iter().any(|uid| mailbox.message(*uid).is_none()) {
+    let gone = |messages: &[Message]| uids.iter().any(|uid| messages.binary_search_by_key(uid, |m| m.uid).is_err());
+    if !call.uid && mailbox.read(gone) {
         return Ok(Reply::ok_code("EXPUNGEISSUED", "Store completed, but some messages were expunged").into());
     }
     Ok(Reply::ok("Store completed").into())
