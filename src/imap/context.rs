@@ -115,7 +115,7 @@ impl Context {
             return Ok(true);
         };
         let Selected { mailbox, view, read_only, .. } = selected.as_mut();
-        if !view.is_writing() {
+        if !view.has_news() {
             mailbox.refresh()?;
             view.collect(mailbox, expunges, Own::None);
         }

@@ -134,7 +134,13 @@ impl View {
 
     /// Find out what changed since the last look and queue its announcements: expunges only if the
     /// protocol allows them now. The mailbox should have been refreshed.
+    ///
+    /// Does nothing as long as there are announcements to be written: a message that they are about to tell of might be
+    /// gone again, and its number means nothing to the client yet.
     pub fn collect(&mut self, mailbox: &Mailbox, expunges: bool, own: Own<'_>) {
+        if self.has_news() {
+            return;
+        }
         let generation = mailbox.generation();
         let same = generation == self.generation && matches!(own, Own::None);
         if same && !(self.held && expunges) {
@@ -195,10 +201,8 @@ impl View {
         if gone.is_empty() {
             return;
         }
-        // Written from the highest number down, so that no response changes the meaning of the next. What still waits
-        // from an earlier look goes first: these numbers count from after it.
-        let numbers = gone.iter().filter_map(|index| u32::try_from(index + 1).ok());
-        self.queue.expunged.splice(..0, numbers);
+        // Written from the highest number down, so that no response changes the meaning of the next.
+        self.queue.expunged.extend(gone.iter().filter_map(|index| u32::try_from(index + 1).ok()));
         let mut next = gone.iter().copied().peekable();
         let (mut index, recent) = (0, &mut self.recent);
         self.uids.retain(|uid| {

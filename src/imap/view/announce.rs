@@ -19,14 +19,18 @@ pub(super) struct Queue {
     /// UIDs whose flags are to be told, and how many of them are written.
     pub flags: Vec<u32>,
     pub flags_written: usize,
-    /// The output was full before all was written.
-    pub writing: bool,
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        !self.keywords && self.expunged.is_empty() && !self.exists && self.flags.is_empty()
+    }
 }
 
 impl View {
-    /// Is a long list of announcements being written? Then nothing new is looked for before it is out.
-    pub fn is_writing(&self) -> bool {
-        self.queue.writing
+    /// Are there announcements to be written?
+    pub fn has_news(&self) -> bool {
+        !self.queue.is_empty()
     }
 
     /// Write queued announcements until the output is full. Returns whether all are written. With `with_uid`, FETCH
@@ -35,9 +39,7 @@ impl View {
         let fetches = |view: &mut View, out: &mut Out| {
             view.queue.flags.is_empty() || mailbox.read(|messages| view.write_fetches(messages, with_uid, out))
         };
-        let all = self.write_counts(read_only, out) && fetches(self, out);
-        self.queue.writing = !all;
-        all
+        self.write_counts(read_only, out) && fetches(self, out)
     }
 
     /// Write everything but flags.
