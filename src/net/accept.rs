@@ -158,7 +158,6 @@ impl Site {
         ticket: Ticket,
         mut admission: Admission,
     ) -> Option<(Connection, SocketAddr)> {
-        let stop = ticket.stop().clone();
         let prelude = async {
             if self.listener.proxy {
                 self.read_proxy(&mut socket, &mut peer).await?;
@@ -178,10 +177,7 @@ impl Site {
             io::Result::Ok(Some((stream, peer)))
         };
         let (id, at) = (ticket.id(), self.listener.name.as_str());
-        let begun = tokio::select! {
-            begun = prelude => begun,
-            () = stop.raised() => return None,
-        };
+        let begun = ticket.unless_stopping(prelude).await?;
         match begun {
             Ok(Some((stream, peer))) => {
                 debug!(id, listener = at, peer = %peer.remote, tls = peer.tls.is_some(), "connected");

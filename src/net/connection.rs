@@ -137,7 +137,7 @@ impl Connection {
                     Event::Flushed
                 }
                 Want::Pause(time) => {
-                    Box::pin(tokio::time::sleep(time)).await;
+                    Box::pin(self.ticket.unless_stopping(tokio::time::sleep(time))).await;
                     Event::Flushed
                 }
                 Want::Work(work) => match Box::pin(self.shared.pool.run(work)).await {
@@ -240,7 +240,10 @@ impl Connection {
         let Stream::Plain(socket) = std::mem::replace(&mut self.stream, Stream::Closed) else {
             return Err(io::Error::other("the session wants TLS a second time"));
         };
-        let (stream, agreed) = acceptor.accept(socket).await?;
+        let Some(shaken) = self.ticket.unless_stopping(acceptor.accept(socket)).await else {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "stopping"));
+        };
+        let (stream, agreed) = shaken?;
         self.stream = Stream::Tls(stream);
         Ok(Event::TlsStarted(agreed))
     }

@@ -92,6 +92,18 @@ impl Ticket {
     pub fn stop(&self) -> &Notice {
         &self.stop
     }
+
+    /// Wait for `done`; `None` as soon as we are stopping, which must not wait for a slowed login or a handshake.
+    pub async fn unless_stopping<T>(&self, done: impl Future<Output = T>) -> Option<T> {
+        if self.drain.is_stopping() {
+            return None;
+        }
+        tokio::select! {
+            done = done => Some(done),
+            // Lowers the notice; from now on the flag says it.
+            () = self.stop.raised() => None,
+        }
+    }
 }
 
 impl Drop for Ticket {

@@ -93,6 +93,7 @@ impl Toy {
             input.consume(end + 1);
             match line.as_str() {
                 "continue" => return Want::Continue,
+                "long pause" => return Want::Pause(6 * PATIENT),
                 "pause" => return Want::Pause(Duration::from_millis(30)),
                 "work" => return Want::Work(Box::new(|| Box::new(7u32))),
                 "break" => return Want::Work(Box::new(|| panic!("work that panics, on purpose"))),
@@ -350,10 +351,15 @@ fn stopping_tells_idle_sessions_and_lets_transfers_finish() {
     let mut busy = fixture.greeted();
     busy.say("transfer\r\n");
     busy.expect("transfer");
+    let mut slowed = fixture.greeted();
+    slowed.say("x\r\nlong pause\r\n");
+    slowed.expect("x");
     let server = fixture.server.take().unwrap();
     let stopped = std::thread::spawn(move || server.stop());
     idle.expect("stopping");
     idle.expect_end();
+    slowed.expect("flushed");
+    slowed.expect("stopping");
     assert!(TcpStream::connect(fixture.address).is_err() || fixture.connect().line().is_empty());
     busy.say("more\r\n");
     busy.expect("more");
