@@ -27,10 +27,10 @@ use crate::fsio;
 pub(super) const SOON: Duration = Duration::from_millis(500);
 
 /// The directory syncs of a process.
-#[derive(Default)]
 pub(super) struct DirSyncs {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// `None` if the system gave us no thread: then nothing is deferred.
+    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -72,6 +72,19 @@ struct Waiting {
 }
 
 impl DirSyncs {
+    /// Start the thread: now, as the daemon, since a thread inherits the identity of the one that starts it.
+    pub(super) fn new() -> DirSyncs {
+        let shared: Arc<Shared> = Arc::default();
+        let run = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("mailcote-sync".into()).spawn(move || run.run());
+        let thread = thread
+            .inspect_err(
+                |e| tracing::warn!(error = %e, "no thread for deferred syncs; flag changes are synced at once"),
+            )
+            .ok();
+        DirSyncs { shared, thread }
+    }
+
     /// Entries of `directory` to the disk, those that exist now at least. The caller has taken on the owner's identity.
     pub(super) fn now(&self, directory: &Path) -> io::Result<()> {
         self.shared.now(directory)
@@ -88,30 +101,15 @@ impl DirSyncs {
     pub(super) fn soon(&self, directory: &Path, owner: Owner) {
         let first = {
             let mut waiting = lock(&self.shared.waiting);
-            if waiting.directories.contains_key(directory) {
-                return;
-            }
-            waiting.directories.insert(directory.to_owned(), owner);
-            waiting.directories.len() == 1
+            let first = waiting.directories.is_empty();
+            waiting.directories.entry(directory.to_owned()).or_insert(owner);
+            first
         };
-        if first {
-            self.start();
-            self.shared.wake.notify_one();
+        if self.thread.is_none() {
+            return self.shared.flush();
         }
-    }
-
-    fn start(&self) {
-        let mut thread = lock(&self.thread);
-        if thread.is_none() {
-            let shared = Arc::clone(&self.shared);
-            match std::thread::Builder::new().name("mailcote-sync".into()).spawn(move || shared.run()) {
-                Ok(handle) => *thread = Some(handle),
-                // No thread: do it here and now, which is early, not late.
-                Err(e) => {
-                    tracing::warn!(error = %e, "cannot start the thread for deferred syncs; syncing at once");
-                    self.shared.flush();
-                }
-            }
+        if first {
+            self.shared.wake.notify_one();
         }
     }
 }
@@ -120,7 +118,7 @@ impl Drop for DirSyncs {
     fn drop(&mut self) {
         lock(&self.shared.waiting).stop = true;
         self.shared.wake.notify_one();
-        if let Some(thread) = lock(&self.thread).take()
+        if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
             tracing::error!("the thread for deferred syncs panicked");
@@ -241,7 +239,7 @@ mod tests {
     #[test]
     fn everybody_is_served_and_the_table_is_empty_afterwards() {
         let dir = tempfile::tempdir().unwrap();
-        let syncs = DirSyncs::default();
+        let syncs = DirSyncs::new();
         std::thread::scope(|scope| {
             for thread in 0..8 {
                 let (syncs, dir) = (&syncs, dir.path());
@@ -277,7 +275,7 @@ mod tests {
     #[test]
     fn a_failure_is_told_to_everybody_it_concerns() {
         let dir = tempfile::tempdir().unwrap();
-        let syncs = DirSyncs::default();
+        let syncs = DirSyncs::new();
         let missing = dir.path().join("missing");
         assert_eq!(syncs.now(&missing).unwrap_err().kind(), io::ErrorKind::NotFound);
         std::fs::create_dir(&missing).unwrap();
@@ -287,7 +285,7 @@ mod tests {
     #[test]
     fn a_deferred_sync_happens_at_the_latest_when_the_process_stops() {
         let dir = tempfile::tempdir().unwrap();
-        let syncs = DirSyncs::default();
+        let syncs = DirSyncs::new();
         syncs.soon(dir.path(), Owner::Daemon);
         syncs.soon(dir.path(), Owner::Daemon);
         let shared = Arc::clone(&syncs.shared);
@@ -299,7 +297,7 @@ mod tests {
     #[test]
     fn the_new_place_comes_before_the_old_one() {
         let dir = tempfile::tempdir().unwrap();
-        let syncs = DirSyncs::default();
+        let syncs = DirSyncs::new();
         let (old, gone) = (dir.path().join("old"), dir.path().join("gone"));
         std::fs::create_dir(&old).unwrap();
         syncs.moving(&old, dir.path());

@@ -19,7 +19,7 @@ pub(super) struct Process {
 impl Process {
     /// For files named after `hostname`.
     pub(super) fn new(hostname: &str, coexist: bool) -> Process {
-        Process { host: filename::escape_host(hostname), coexist, watch: Watch::new(), syncs: DirSyncs::default() }
+        Process { host: filename::escape_host(hostname), coexist, watch: Watch::new(), syncs: DirSyncs::new() }
     }
 
     /// A base that nobody has.

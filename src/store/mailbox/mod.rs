@@ -223,7 +223,7 @@ impl Mailbox {
         self.enter()
     }
 
-    /// Set the watch if somebody waits. The refresh after the last listener has gone gives it back.
+    /// Set the watch if somebody waits. The first refresh without listeners gives it back, or the end of the folder's keeping.
     fn set_watch(&self, disk: &mut Disk) {
         if disk.watch.is_some() || !self.pending.has_listeners() {
             return;

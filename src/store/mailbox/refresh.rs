@@ -32,6 +32,8 @@ const WATCH_LAG: Duration = Duration::from_millis(100);
 pub(super) enum Effort {
     /// What events and times ask for.
     Needed,
+    /// The same for a session that has just opened the folder: a watch stays, since the session will want it.
+    Revisit,
     /// Read the directories: a file was not where it should be.
     Scan,
 }
@@ -58,14 +60,14 @@ impl Mailbox {
             let mut state = self.write_state();
             state.keywords = disk.keyword_names(state.table.used_letters());
         }
-        self.refresh_locked(&mut disk, Effort::Needed)
+        self.refresh_locked(&mut disk, Effort::Revisit)
     }
 
     pub(super) fn refresh_locked(&self, disk: &mut Disk, effort: Effort) -> Result<()> {
         self.set_watch(disk);
         let stamp = self.stamp(disk)?;
         let scanned = Instant::now();
-        let leaving = disk.watch.is_some() && !self.pending.has_listeners();
+        let leaving = disk.watch.is_some() && effort != Effort::Revisit && !self.pending.has_listeners();
         let scan = effort == Effort::Scan || self.must_scan(disk, stamp, leaving);
         let mut notes = self.pending.take();
         let scan = scan || notes.rescan;

@@ -4,6 +4,7 @@
 //! program renamed meanwhile is looked for again; one that it removed is expunged all the same. On an error in the middle, what was removed
 //! is finished and shown, and the error returned.
 
+use std::collections::HashSet;
 use std::io;
 
 use super::super::journal::{self, Record as Note};
@@ -20,10 +21,11 @@ impl Mailbox {
         let (_owner, mut disk) = self.enter_to_change()?;
         // A flag that another program has just taken back must save the message.
         self.refresh_locked(&mut disk, Effort::Needed)?;
+        let wanted: Option<HashSet<u32>> = uids.map(|uids| uids.iter().copied().collect());
         let doomed: Vec<u32> = self.read(|messages| {
             let deleted = messages.iter().filter(|message| message.flags.has(Flags::DELETED));
             let deleted = deleted.map(|message| message.uid);
-            deleted.filter(|uid| uids.is_none_or(|uids| uids.contains(uid))).collect()
+            deleted.filter(|uid| wanted.as_ref().is_none_or(|wanted| wanted.contains(uid))).collect()
         });
         self.remove_locked(&mut disk, &doomed, Flags::DELETED)
     }

@@ -1,5 +1,6 @@
 //! Damaged and missing files, full and read-only disks, crashes between two steps.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 use super::super::*;
@@ -183,4 +184,74 @@ fn a_folder_without_permission_to_write_is_read_only() {
             fs::set_permissions(at.maildir().join(dir), fs::Permissions::from_mode(0o755)).unwrap();
         }
     }
+}
+
+/// A small disk of its own; unmounted on drop.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None` where this process may not mount.
+    fn new() -> Option<SmallDisk> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs"]).arg(dir.path());
+        let mounted = mount.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
+        mounted.then_some(SmallDisk(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_keeps_the_folder_open() {
+    let Some(disk) = SmallDisk::new() else {
+        eprintln!("not tested: this process may not mount a small disk");
+        return;
+    };
+    let at = Fixture::in_directory(tempfile::tempdir_in(disk.0.path()).unwrap());
+    let inbox = at.inbox();
+    let kept = at.append(&inbox, "before\r\n", Flags::NONE);
+    let aside = at.root.path().join("aside");
+    fs::create_dir(&aside).unwrap();
+    for n in 0..120 {
+        fs::write(aside.join(format!("{}.M{n}P1.outside-with-a-long-name-so-that-the-list-grows", 1_000_000)), "x\n")
+            .unwrap();
+    }
+    let filler = at.root.path().join("filler");
+    let fill = || {
+        while fs::OpenOptions::new().append(true).create(true).open(&filler).unwrap().write_all(&[0; 512]).is_ok() {}
+    };
+    fill();
+    for name in names(&aside) {
+        fs::rename(aside.join(&name), at.maildir().join("new").join(&name)).unwrap();
+    }
+    // Everything is there and can be read, flagged and expunged; nothing new is promised.
+    inbox.refresh().unwrap();
+    let seen = uids(&inbox);
+    assert_eq!(seen.len(), 121);
+    assert_eq!(text(&inbox, seen[120]), "x\n");
+    let listed = || fs::read_to_string(list(&at)).unwrap().lines().count() - 1;
+    assert!(listed() < 121, "the list has grown although the disk is full");
+    let big = format!("{}\r\n", "x".repeat(9000));
+    assert!(matches!(
+        at.store.draft().and_then(|mut d| d.write(big.as_bytes()).and_then(|()| d.sync())),
+        Err(Error::Full(_))
+    ));
+    inbox.store_flags(&seen, Change::Add, Flags::DELETED, &[], None).unwrap();
+    assert_eq!(inbox.expunge(Some(&[kept])).unwrap(), [kept]);
+    // There is room again: what was told in memory is written, and true after a restart.
+    fs::remove_file(&filler).unwrap();
+    std::thread::sleep(Duration::from_millis(1100));
+    inbox.refresh().unwrap();
+    assert_eq!(listed(), 120);
+    let told: Vec<u32> = uids(&inbox);
+    drop(inbox);
+    let at = at.restart();
+    let inbox = at.inbox();
+    assert_eq!(uids(&inbox), told);
+    assert!(inbox.read(|messages| messages.iter().all(|m| m.flags == Flags::DELETED)));
 }
