@@ -6,9 +6,9 @@
 //!
 //! # Time
 //!
-//! A peer has [`Session::patience`] to make *progress*: an answer from us to what it sent, or [`PROGRESS`] bytes. A
+//! A peer has [`Session::patience`] to make *progress*: an answer from us to what it sent, or [`PROGRESS`](super::pace::PROGRESS) bytes. A
 //! client that sends a byte a second therefore keeps its place no longer than one that sends nothing, unless it
-//! really talks. A peer that does not read has [`WRITE_PATIENCE`] to take [`PROGRESS`] bytes. What we say on our own (IDLE) is no
+//! really talks. A peer that does not read has [`WRITE_PATIENCE`] to take as many. What we say on our own (IDLE) is no
 //! progress of the peer.
 //!
 //! # Ends
@@ -25,20 +25,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::AsyncWrite;
-use tokio::time::{Instant, Sleep};
 
 use super::caps::Admission;
 use super::drain::Ticket;
+use super::pace::Pace;
 use super::server::Shared;
 use super::stream::Stream;
 use crate::notice::Notice;
 use crate::wire::{Event, Input, Out, Session, Want};
 
-/// How many bytes are progress by themselves: a transfer must average 14 bytes a second over five minutes, which any
-/// line does, and a thousand trickling connections cannot keep.
-const PROGRESS: usize = 4096;
-
-/// How long a peer may refuse to take [`PROGRESS`] bytes of what we send; RFC 5321 section 4.5.3.2 gives five minutes for a command,
+/// How long a peer may refuse to take [`PROGRESS`](super::pace::PROGRESS) bytes of what we send; RFC 5321 section 4.5.3.2 gives five minutes for a command,
 /// RFC 9051 section 5.4 leaves writes to us.
 const WRITE_PATIENCE: Duration = Duration::from_secs(300);
 
@@ -93,7 +89,16 @@ impl Connection {
         shared: Arc<Shared>,
     ) -> Self {
         let (input, out) = (Input::new(), Out::new());
-        Connection { stream, session, input, out, pace: Pace::new(), ticket, shared, _admission: admission }
+        Connection {
+            stream,
+            session,
+            input,
+            out,
+            pace: Pace::new(WRITE_PATIENCE),
+            ticket,
+            shared,
+            _admission: admission,
+        }
     }
 
     /// Run the session to its end.
@@ -275,93 +280,6 @@ impl Connection {
 fn is_gone(e: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(e.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
-}
-
-/// Deadlines of one connection: one timer, armed as seldom as possible, since moving it takes a lock of the runtime.
-struct Pace {
-    timer: Option<Pin<Box<Sleep>>>,
-    /// When patience ends. The timer may ring earlier; it is then set again.
-    deadline: Instant,
-    /// Last progress of the peer.
-    since: Instant,
-    /// Bytes since then that were not yet progress.
-    trickle: usize,
-    /// Bytes came in since the last answer.
-    asked: bool,
-    patience: Duration,
-    /// The session knows that we are stopping.
-    told: bool,
-}
-
-impl Pace {
-    fn new() -> Self {
-        let now = Instant::now();
-        let patience = WRITE_PATIENCE;
-        Pace { timer: None, deadline: now, since: now, trickle: 0, asked: false, patience, told: false }
-    }
-
-    /// The clock starts anew: something happened that was not the peer's waiting.
-    fn progressed(&mut self) {
-        self.since = Instant::now();
-        self.trickle = 0;
-    }
-
-    /// The peer sent `n` bytes.
-    fn received(&mut self, n: usize) {
-        self.asked = true;
-        self.told = false;
-        self.trickle += n;
-        if self.trickle >= PROGRESS {
-            self.progressed();
-        }
-    }
-
-    /// We answer something; progress if the peer had sent anything.
-    fn answered(&mut self) {
-        if std::mem::take(&mut self.asked) {
-            self.progressed();
-        }
-    }
-
-    /// The peer took `n` bytes.
-    fn written(&mut self, n: usize) {
-        self.trickle += n;
-        if self.trickle >= PROGRESS {
-            self.progressed();
-            self.deadline = self.since + self.patience;
-        }
-    }
-
-    fn wait_for(&mut self, patience: Duration) {
-        self.patience = patience;
-        self.deadline = self.since + patience;
-    }
-
-    fn write_for(&mut self, patience: Duration) {
-        self.patience = patience;
-        self.deadline = Instant::now() + patience;
-    }
-
-    /// True once for each time the session came to want input after something else.
-    fn tell_stop(&mut self) -> bool {
-        !std::mem::replace(&mut self.told, true)
-    }
-
-    /// Ready when the deadline has passed.
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = self.deadline;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if deadline < timer.deadline() {
-            timer.as_mut().reset(deadline);
-        }
-        while timer.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= deadline {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(deadline);
-        }
-        Poll::Pending
-    }
 }
 
 #[cfg(test)]

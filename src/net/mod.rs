@@ -22,6 +22,7 @@ mod connection;
 mod drain;
 mod listener;
 mod lookout;
+mod pace;
 mod pool;
 mod proxy;
 mod server;
