@@ -1,9 +1,9 @@
 //! A file that an admin may change at any moment, kept in memory.
 //!
 //! Owns when to look (`stat`, at most once a second, or more often for a caller who is about to say "unknown"), when a
-//! change may be believed, and what to answer while it may not. A file that was replaced by rename is whole. One
-//! that is edited in place may be half written: if it shrank or does not end with a line end, it is believed once it
-//! has been left alone for a second. Until then, and when it cannot be read, the last good content stands and is called
+//! change may be believed, and what to answer while it may not. A file may be half written: if it does not end with a
+//! line end, or was edited in place and shrank, it is believed once it has been left alone for a second. A file that was
+//! replaced by rename is believed at once, and so is the first one. Until then, and when it cannot be read, the last good content stands and is called
 //! doubtful, so that the caller says "try later" and never "unknown user". Each new trouble is logged once.
 
 use std::fs::{self, File, Metadata};
@@ -142,9 +142,10 @@ impl<T> Watched<T> {
     fn read(&self, state: &mut State<T>) -> Result<(), String> {
         state.missing_since = None;
         let (bytes, stamp) = slurp(&self.path).map_err(|e| e.to_string())?;
-        let in_place = state.believed.filter(|old| old.inode == stamp.inode);
-        if let Some(old) = in_place {
-            let whole = stamp.size >= old.size && bytes.last().is_none_or(|last| *last == b'\n');
+        if let Some(old) = state.believed.filter(|old| *old != stamp) {
+            // Another inode can be half written, too: editors that keep a backup write a new file under the old name.
+            let in_place = old.inode == stamp.inode;
+            let whole = bytes.ends_with(b"\n") && (!in_place || stamp.size >= old.size);
             if !whole && stamp.age() < SETTLED {
                 return Err("is being written".into());
             }
@@ -230,6 +231,22 @@ mod tests {
         }
         make_old(&path, 2);
         assert_eq!(now(&file), (b"alice\nbob\nca".to_vec(), false), "left alone");
+    }
+
+    #[test]
+    fn an_editor_that_writes_a_new_file_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("users");
+        fs::write(&path, "alice\nbob\n").unwrap();
+        let file = watch(&path, Vanished::Keep);
+        now(&file);
+        fs::rename(&path, dir.path().join("users~")).unwrap();
+        for half in ["", "alice\nbo"] {
+            fs::write(&path, half).unwrap();
+            assert_eq!(now(&file), (b"alice\nbob\n".to_vec(), true), "{half:?}");
+        }
+        fs::write(&path, "bob\n").unwrap();
+        assert_eq!(now(&file), (b"bob\n".to_vec(), false));
     }
 
     #[test]

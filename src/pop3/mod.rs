@@ -50,7 +50,7 @@ pub struct Settings {
     pub hostname: String,
     /// Is STLS offered? Set if there is a certificate.
     pub stls: bool,
-    /// Refused commands before the connection is closed.
+    /// Commands refused before login until the connection is closed.
     pub max_errors: u32,
 }
 

@@ -37,7 +37,7 @@ const MAX_FAILED_LOGINS: u32 = 5;
 pub(super) enum Then {
     /// It was answered with +OK, or with a challenge.
     Done,
-    /// Answer this; it counts as an error.
+    /// Answer this; before login it counts as an error.
     Refuse(reply::Text),
     /// Write the answer piece by piece.
     Task(Task),
@@ -195,7 +195,8 @@ impl Pop3 {
             Then::Want(want) => return Some(want),
             Then::Refuse(text) => {
                 reply::err(out, text);
-                self.errors += 1;
+                // After login it is somebody we know, whose messages may have been removed by another program.
+                self.errors += u32::from(self.maildrop.is_none());
             }
             Then::CloseWith(text) => {
                 reply::err(out, text);
