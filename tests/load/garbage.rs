@@ -167,7 +167,14 @@ fn mail_made_to_break_its_readers_is_stored_and_shown() {
         "NOOP",
     ] {
         let begun = Instant::now();
-        client.imap(command);
+        let lines = client.imap(command);
+        if command.starts_with("FETCH") {
+            let answered = (1..=messages.len()).filter(|n| {
+                let start = format!("* {n} FETCH (BODY");
+                lines.iter().any(|line| line.starts_with(&start))
+            });
+            assert_eq!(answered.count(), messages.len(), "{command}");
+        }
         assert!(begun.elapsed() < SERVED_WITHIN, "{command} took {:?}", begun.elapsed());
     }
     assert_bounded(&demo);
