@@ -18,7 +18,7 @@ demo: build
 # an error and the lints count too.
 test: packages
 	$(if $(filter strict,$(MAILCOTE_TESTS)),$(MAKE) lint)
-	$(CARGO) test --locked
+	$(CARGO) test --locked --no-fail-fast
 
 packages:
 	sh tests/packages.sh
