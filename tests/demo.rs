@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -20,8 +20,8 @@ fn demo(dir: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Start on free ports; the process and the first line that it prints.
-fn start(dir: &Path, arguments: &[&str]) -> (Child, String) {
+/// Start on free ports; the process, the first line that it prints, and the rest.
+fn start(dir: &Path, arguments: &[&str]) -> (Child, String, BufReader<ChildStdout>) {
     for attempt in 0..50 {
         let base = support::base(attempt).to_string();
         let mut child = demo(dir, arguments).args(["--port-base", &base]).spawn().expect("the binary runs");
@@ -29,9 +29,7 @@ fn start(dir: &Path, arguments: &[&str]) -> (Child, String) {
         let mut out = BufReader::new(child.stdout.take().expect("stdout"));
         while line.trim().is_empty() && out.read_line(&mut line).expect("text") > 0 {}
         if !line.is_empty() {
-            // What follows is not read: it fits into the pipe.
-            child.stdout = Some(out.into_inner());
-            return (child, line);
+            return (child, line, out);
         }
         let mut said = String::new();
         child.stderr.take().expect("stderr").read_to_string(&mut said).expect("text");
@@ -106,7 +104,7 @@ fn a_kept_demo_goes_on_where_it_was() {
 fn a_demo_that_is_not_kept_leaves_nothing() {
     for ending in [Signal::SIGINT, Signal::SIGTERM] {
         let dir = tempfile::tempdir().expect("a directory");
-        let (mut child, line) = start(dir.path(), &["--json"]);
+        let (mut child, line, _out) = start(dir.path(), &["--json"]);
         let object: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
         let root = PathBuf::from(object["config"].as_str().expect("config")).parent().expect("a parent").to_owned();
         assert_eq!(entries(dir.path()).len(), 1);
@@ -124,10 +122,10 @@ fn a_demo_that_is_not_kept_leaves_nothing() {
 #[test]
 fn people_get_a_table() {
     let dir = tempfile::tempdir().expect("a directory");
-    let (mut child, first) = start(dir.path(), &[]);
+    let (mut child, first, mut out) = start(dir.path(), &[]);
     signal(&child, Signal::SIGTERM);
     let mut text = String::new();
-    child.stdout.take().expect("stdout").read_to_string(&mut text).expect("text");
+    out.read_to_string(&mut text).expect("text");
     child.wait().expect("wait");
     let text = first + &text;
     for wanted in [
@@ -180,7 +178,7 @@ fn a_directory_of_something_else_is_not_touched() {
 #[test]
 fn logins_in_clear_must_be_asked_for() {
     let dir = tempfile::tempdir().expect("a directory");
-    let (mut child, line) = start(dir.path(), &["--json"]);
+    let (mut child, line, _out) = start(dir.path(), &["--json"]);
     let object: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
     let port = |name: &str| u16::try_from(object["ports"][name].as_u64().expect("a port")).expect("a port");
     let (login, password) =
