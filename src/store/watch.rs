@@ -147,6 +147,15 @@ impl Watch {
         }
     }
 
+    /// `directory` is another one now, or none: its watch ends, whoever looks. An inotify watch belongs to the inode, so it must be gone before
+    /// somebody looks at that under its new name: the two would be one watch, and the end of either would be the end of both. And
+    /// whoever looks at a new directory of the old name must get a watch of its own.
+    pub(super) fn forget(&self, directory: &Path) {
+        if lock(&self.shared.table).directories.remove(directory).is_some() {
+            self.shared.unwatch(directory);
+        }
+    }
+
     /// Directories that cannot be watched and are polled, for metrics.
     pub(super) fn polled(&self) -> usize {
         lock(&self.shared.table).directories.values().filter(|entry| !entry.watched).count()
@@ -204,17 +213,8 @@ impl Drop for Looking {
             }
             last
         };
-        if last
-            && let Some(watcher) = lock(&self.shared.watcher).as_mut()
-            // Somebody may have begun to look again between the two locks.
-            && !lock(&self.shared.table).directories.contains_key(&self.directory)
-        {
-            match watcher.unwatch(&self.directory) {
-                // The directory is gone and took its watch along, or never had one.
-                Err(e) if matches!(e.kind, ErrorKind::WatchNotFound) => {}
-                Err(e) => tracing::debug!(path = %self.directory.display(), error = %e, "cannot remove watch"),
-                Ok(()) => {}
-            }
+        if last {
+            self.shared.unwatch(&self.directory);
         }
     }
 }
@@ -236,6 +236,20 @@ impl Shared {
             Err(e) => {
                 self.complain(directory, &e.to_string());
                 false
+            }
+        }
+    }
+
+    /// Nobody looks at `directory` any more, unless somebody began again meanwhile.
+    fn unwatch(&self, directory: &Path) {
+        if let Some(watcher) = lock(&self.watcher).as_mut()
+            && !lock(&self.table).directories.contains_key(directory)
+        {
+            match watcher.unwatch(directory) {
+                // The directory is gone and took its watch along, or never had one.
+                Err(e) if matches!(e.kind, ErrorKind::WatchNotFound) => {}
+                Err(e) => tracing::debug!(path = %directory.display(), error = %e, "cannot remove watch"),
+                Ok(()) => {}
             }
         }
     }

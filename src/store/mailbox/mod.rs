@@ -191,6 +191,9 @@ impl Mailbox {
     /// The folder was deleted or renamed by us: sessions on it learn at their next call.
     pub(super) fn close(&self) {
         if !self.closed.swap(true, Ordering::AcqRel) {
+            for place in [Which::New, Which::Cur] {
+                self.process.watch.forget(&self.subdirectory(place));
+            }
             self.write_state().generation += 1;
             self.pending.raise();
         }

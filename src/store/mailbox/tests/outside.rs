@@ -272,3 +272,29 @@ fn a_folder_that_was_left_is_kept_and_still_true() {
         assert!(inbox.uid_validity().to_string().starts_with("2"));
     });
 }
+
+#[test]
+fn a_renamed_folder_and_one_made_in_its_place_are_watched() {
+    let at = Fixture::new();
+    let name = |text: &str| Name::parse(text).unwrap();
+    at.store.create(&name("A"), None).unwrap();
+    let (old, first) = (at.store.mailbox(&name("A")).unwrap(), Notice::new());
+    old.listen(first.raiser());
+    old.refresh().unwrap();
+    at.store.rename(&name("A"), &name("B")).unwrap();
+    at.store.create(&name("A"), None).unwrap();
+    // The session on the old folder has not looked yet: its object is there still.
+    let open = |text: &str| {
+        let (mailbox, notice) = (at.store.mailbox(&name(text)).unwrap(), Notice::new());
+        mailbox.listen(notice.raiser());
+        mailbox.refresh().unwrap();
+        notice.take();
+        (mailbox, notice)
+    };
+    let opened = [("A", open("A")), ("B", open("B"))];
+    drop((old, first));
+    for (text, (mailbox, notice)) in &opened {
+        at.drop_in(&format!(".{text}/new"), &format!("1.{text}"), "x\n");
+        eventually(mailbox, notice, |mailbox| uids(mailbox).len() == 1);
+    }
+}
