@@ -168,7 +168,10 @@ impl Mailbox {
             let file = || File { name: event.name.clone(), place: event.place };
             if let Some(uid) = table.find_base(base_of(&event.name)) {
                 let touched = touched.entry(uid).or_default();
-                touched.settled = event.what == What::Appeared && self.is_current(table, uid, event.place, &event.name);
+                // A note of our own delivery may come behind later events: it settles nothing.
+                touched.settled = event.what == What::Appeared
+                    && self.is_current(table, uid, event.place, &event.name)
+                    && !notes.durable.contains(&event.name);
                 match event.what {
                     What::Appeared => touched.candidates.push(file()),
                     What::Removed => {}

@@ -298,3 +298,21 @@ fn a_renamed_folder_and_one_made_in_its_place_are_watched() {
         eventually(mailbox, notice, |mailbox| uids(mailbox).len() == 1);
     }
 }
+
+#[test]
+fn a_late_note_of_our_own_delivery_hides_nothing() {
+    let at = Fixture::new();
+    let (inbox, notice) = (at.inbox(), Notice::new());
+    inbox.listen(notice.raiser());
+    inbox.refresh().unwrap();
+    at.drop_in("new", "1.x", "x\n");
+    eventually(&inbox, &notice, |inbox| uids(inbox) == [1]);
+    fs::rename(at.maildir().join("new/1.x"), at.maildir().join("cur/1.x:2,F")).unwrap();
+    // Now the rename is noted: opening cur/ comes after it in the same queue.
+    let before = inbox.pending.openings();
+    fs::File::open(at.maildir().join("cur")).unwrap();
+    assert!(inbox.pending.wait_for_opening(before, PATIENCE));
+    inbox.delivered(b"1.x");
+    inbox.refresh().unwrap();
+    assert_eq!(flags(&inbox, 1), "F");
+}
