@@ -7,6 +7,7 @@
 //! Another program may have renamed a file since we looked: the directories are looked at again and the change is made to what
 //! is there now, so neither change is lost. A message that is gone is passed over.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use super::super::filename::MessageName;
@@ -166,29 +167,33 @@ impl Mailbox {
         let lock = self.lock_files()?.ok_or_else(|| Error::Full(self.dir.clone()))?;
         self.merge_others(disk, &lock)?;
         disk.keywords = Keywords::read(&self.dir)?;
+        // Believed only when they are on the disk: a name that only we know would be a letter without a name after a restart.
+        let (mut table, mut high) = (disk.keywords.clone(), disk.high_keywords.clone());
         let used = self.state().table.used_letters();
         let (mut lettered, mut notes) = (false, Vec::new());
         for name in names {
-            if find(disk, name).is_some() {
+            let is_high = |high: &BTreeMap<u8, String>| high.values().any(|known| known.eq_ignore_ascii_case(name));
+            if table.find(name).is_some() || is_high(&high) {
                 continue;
             }
             if name.len() > MAX_NAME {
                 return Err(Error::Limit("keyword is too long"));
             }
-            if disk.keywords.add(name, used).is_some() {
+            if table.add(name, used).is_some() {
                 lettered = true;
                 continue;
             }
-            let free = (LETTERS..MAX_KEYWORDS)
-                .find_map(|n| u8::try_from(n).ok().filter(|n| !disk.high_keywords.contains_key(n)));
+            let free = (LETTERS..MAX_KEYWORDS).find_map(|n| u8::try_from(n).ok().filter(|n| !high.contains_key(n)));
             let number = free.ok_or(Error::Limit("the mailbox has 128 keywords already"))?;
-            disk.high_keywords.insert(number, name.clone());
+            high.insert(number, name.clone());
             notes.push(Note::Keyword { number, name: name.clone() });
         }
         if lettered {
-            disk.keywords.write(&self.dir, &lock, FILE_MODE)?;
+            table.write(&self.dir, &lock, FILE_MODE)?;
+            disk.keywords = table;
         }
         disk.journal.append(&lock, &notes, true, FILE_MODE)?;
+        disk.high_keywords = high;
         Ok(bits(disk))
     }
 

@@ -107,6 +107,31 @@ fn keywords_past_the_26th_live_in_the_journal() {
 }
 
 #[test]
+fn a_keyword_whose_name_could_not_be_written_is_no_keyword() {
+    for (file, taken) in [("dovecot-keywords.tmp", 0), ("mailcote.journal", 26)] {
+        let at = Fixture::new();
+        let inbox = at.inbox();
+        let uid = at.append(&inbox, "a\r\n", Flags::NONE);
+        let names: Vec<String> = (0..=taken).map(|n| format!("key{n}")).collect();
+        inbox.store_flags(&[uid], Change::Add, Flags::NONE, &names[..taken], None).unwrap();
+        // A directory stands where the name must be written.
+        let (path, aside) = (at.maildir().join(file), at.maildir().join("aside"));
+        drop(fs::rename(&path, &aside));
+        fs::create_dir(&path).unwrap();
+        let last = &names[taken..];
+        for _ in 0..2 {
+            assert!(inbox.store_flags(&[uid], Change::Add, Flags::NONE, last, None).is_err(), "{file}");
+        }
+        fs::remove_dir(&path).unwrap();
+        drop(fs::rename(&aside, &path));
+        inbox.store_flags(&[uid], Change::Add, Flags::NONE, last, None).unwrap();
+        drop(inbox);
+        let at = at.restart();
+        assert_eq!(at.inbox().keywords(), names, "{file}");
+    }
+}
+
+#[test]
 fn expunge_takes_only_what_is_deleted() {
     let at = Fixture::new();
     let inbox = at.inbox();
