@@ -39,7 +39,7 @@ impl Mailbox {
         may_wait: bool,
     ) -> Result<()> {
         let counted = self.counted.load(Ordering::Relaxed);
-        let live = self.state().table.len() + new.len() + disk.unclaimed.len() - missing.len();
+        let live = (self.state().table.len() + new.len() + disk.unclaimed.len()).saturating_sub(missing.len());
         let rewrite = counted || disk.stale_list.is_some() || disk.list.wants_rewrite(live);
         if new.is_empty() && disk.stale_list.is_none() {
             return Ok(());
@@ -69,7 +69,11 @@ impl Mailbox {
                 tracing::warn!(path = %self.dir.display(), error = %e, "UIDs are kept in memory");
                 disk.stale_list = Some(Instant::now());
             }
-            Err(e) => return Err(e),
+            Err(e) => {
+                // Half of it may be in the file, and what a failed sync left there must not be believed: a new file next time.
+                disk.stale_list = Some(Instant::now());
+                return Err(e);
+            }
         }
         Ok(())
     }
