@@ -138,6 +138,9 @@ impl Store {
         let tree = Tree::open(root, home.layout, settings.coexist)?;
         if is_fresh {
             tree.make_home(&settings.default_folders, &above)?;
+        } else if let Err(error) = tree::complete(root) {
+            // A full or read-only disk must not lock the owner out.
+            tracing::warn!(root = %root.display(), %error, "cannot make what the Maildir lacks");
         }
         // Drafts begin here, also of accounts that nobody ever reads.
         clean(&root.join("tmp"));

@@ -8,7 +8,6 @@
 //! it is opened with UIDs in memory.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,14 +20,14 @@ use super::super::lock::{Guard, Lock};
 use super::super::process::Process;
 use super::super::uidlist::{self, Damage, Found, Header, Record, UidList};
 use super::super::watch::Which;
-use super::super::{DIR_MODE, Error, FILE_MODE, Owner, Result, courier, filename, uidvalidity};
+use super::super::{Error, FILE_MODE, Owner, Result, courier, filename, tree, uidvalidity};
 use super::pending::Pending;
 use super::refresh::Effort;
 use super::scan::Stamp;
 use super::table::{Entry, Message, Table};
 use super::{Disk, Mailbox, State};
+use crate::clock;
 use crate::mail::Flags;
-use crate::{clock, fsio};
 
 impl Mailbox {
     /// Open the folder in `dir`, of the account whose root Maildir is `root`.
@@ -160,19 +159,16 @@ impl Mailbox {
     }
 }
 
-/// A folder whose making a crash cut short, or that a simple script made, gets what it lacks; `cur/` is what makes it a folder.
+/// A folder whose making a crash cut short, that a simple script made, or whose empty directories a backup lost gets what it lacks;
+/// `cur/` or `new/` makes it a folder. Where nothing can be written it is served if both are there.
 fn complete(dir: &Path) -> Result<()> {
-    if Stamp::take(dir).is_ok() || !dir.join("cur").is_dir() {
-        return Stamp::take(dir).map(drop);
+    if !dir.join("cur").is_dir() && !dir.join("new").is_dir() {
+        return Err(Error::NotFound);
     }
-    for sub in ["new", "tmp"] {
-        let path = dir.join(sub);
-        match fsio::make_dir(&path, DIR_MODE) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(Error::io(&path, e)),
-            _ => {}
-        }
+    match tree::complete(dir) {
+        Err(e) if e.forbids_writing() || matches!(e, Error::Full(_)) => Stamp::take(dir).map(drop),
+        result => result,
     }
-    fsio::sync_dir(dir).map_err(|e| Error::io(dir, e))
 }
 
 /// The lock, and whether nothing can be written here. No lock on a full disk.
@@ -232,7 +228,7 @@ fn forget_other_validity(memory: &mut Memory, uid_validity: u32) {
 }
 
 /// What the journal and the readable part of a damaged list know. `None` if nobody knows the UIDVALIDITY.
-fn rebuilt(damage: Option<Damage>, memory: &Memory) -> Option<(Header, Vec<Record>)> {
+pub(super) fn rebuilt(damage: Option<Damage>, memory: &Memory) -> Option<(Header, Vec<Record>)> {
     let (from_list, readable) = damage.map_or((None, Vec::new()), |damage| (damage.header, damage.records));
     let from_journal = memory.folder.as_ref().map(|folder| Header {
         uid_validity: folder.uid_validity,
@@ -258,11 +254,10 @@ fn rebuilt(damage: Option<Damage>, memory: &Memory) -> Option<(Header, Vec<Recor
             header
         }
     };
-    for record in readable {
-        // The same file under two UIDs: the list's record is the one that clients were told.
-        records.retain(|_, other| other.base != record.base);
-        records.insert(record.uid, record);
-    }
+    // The same file under two UIDs: the list's record is the one that clients were told.
+    let in_list: HashSet<&[u8]> = readable.iter().map(|record| &*record.base).collect();
+    records.retain(|_, record| !in_list.contains(&*record.base));
+    records.extend(readable.into_iter().map(|record| (record.uid, record)));
     if let Some((last, _)) = records.last_key_value() {
         header.next_uid = header.next_uid.max(last + 1);
     }

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use super::super::*;
 use super::*;
 use crate::clock;
+use crate::store::{journal, uidlist::Damage};
 
 fn list(at: &Fixture) -> PathBuf {
     at.maildir().join("dovecot-uidlist")
@@ -254,4 +255,34 @@ fn a_full_disk_keeps_the_folder_open() {
     let inbox = at.inbox();
     assert_eq!(uids(&inbox), told);
     assert!(inbox.read(|messages| messages.iter().all(|m| m.flags == Flags::DELETED)));
+}
+
+#[test]
+fn empty_directories_that_a_backup_lost_are_made_again() {
+    for lost in ["cur", "new", "tmp"] {
+        let at = Fixture::new();
+        for folder in ["", ".Trash"] {
+            fs::remove_dir(at.maildir().join(folder).join(lost)).unwrap();
+        }
+        let at = at.restart();
+        at.deliver("1\r\n");
+        let (inbox, trash) = (at.inbox(), at.trash());
+        assert_eq!(inbox.copy(&[1], &trash).unwrap(), [(1, 1)], "{lost}");
+    }
+}
+
+#[test]
+fn a_great_damaged_list_is_rebuilt_soon() {
+    let records = |n: u32| (1..=n).map(|uid| Record::new(uid, format!("{uid}.x").as_bytes())).collect::<Vec<_>>();
+    let known =
+        |base: &[u8]| journal::Known { base: base.into(), modseq: 1, saved: 0, flags: Flags::NONE, keywords: 0 };
+    let mut memory = journal::State::default();
+    let readable = records(20_000);
+    memory.folder = Some(journal::Folder { uid_validity: 7, next_uid: 1, guid: String::new() });
+    memory.messages = records(30_000).into_iter().map(|r| (r.uid, known(&r.base))).collect();
+    let damage = Damage { line: 9, why: "", header: None, records: readable };
+    let start = Instant::now();
+    let (header, rebuilt) = super::super::load::rebuilt(Some(damage), &memory).unwrap();
+    assert_eq!((header.next_uid, rebuilt.len()), (30_001, 30_000));
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
