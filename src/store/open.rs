@@ -102,7 +102,7 @@ impl Store {
         }
     }
 
-    fn open_already(&self, name: &Name) -> Option<Arc<Mailbox>> {
+    pub(super) fn open_already(&self, name: &Name) -> Option<Arc<Mailbox>> {
         self.open_table().get(name).and_then(Weak::upgrade).filter(|mailbox| !mailbox.is_closed())
     }
 

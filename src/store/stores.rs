@@ -187,7 +187,12 @@ impl Store {
     /// Remove a folder with its messages. Children stay, and so does a subscription (RFC 3501 section 6.3.6).
     pub fn delete(&self, name: &Name) -> Result<()> {
         let _owner = self.assume()?;
-        let moved = self.tree.delete(name)?;
+        let open = self.open_already(name);
+        // A MOVE that is under way must end first: it could not take back what lies in a folder that is gone.
+        let moved = match &open {
+            Some(mailbox) => mailbox.undisturbed(|| self.tree.delete(name))?,
+            None => self.tree.delete(name)?,
+        };
         self.forget(&[moved]);
         Ok(())
     }

@@ -199,6 +199,12 @@ impl Mailbox {
         }
     }
 
+    /// Do something while nothing is being changed in the folder through this object.
+    pub(super) fn undisturbed<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _disk = self.lock_disk();
+        work()
+    }
+
     /// Tell that `name` was delivered into `new/` and is on the disk for good.
     pub(super) fn delivered(&self, name: &[u8]) {
         self.pending.delivered(name);

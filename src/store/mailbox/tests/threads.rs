@@ -158,3 +158,22 @@ fn opposite_moves_do_not_wait_for_each_other() {
     });
     assert_eq!(uids(&inbox).len() + uids(&trash).len(), 20);
 }
+
+#[test]
+fn a_folder_is_deleted_before_or_after_a_change_in_it_and_not_meanwhile() {
+    let at = Fixture::new();
+    let trash = at.trash();
+    let (begun, begins) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let is_there = scope.spawn(|| {
+            trash.undisturbed(|| {
+                begun.send(()).unwrap();
+                std::thread::sleep(Duration::from_millis(100));
+                at.maildir().join(".Trash/cur").is_dir()
+            })
+        });
+        begins.recv().unwrap();
+        at.store.delete(&Name::parse("Trash").unwrap()).unwrap();
+        assert!(is_there.join().unwrap());
+    });
+}
