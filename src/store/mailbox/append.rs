@@ -29,6 +29,8 @@ pub(super) struct Incoming {
     pub(super) path: PathBuf,
     /// The base it will have.
     pub(super) base: String,
+    /// What stood behind the base in its old name: letters that we do not know are kept.
+    pub(super) info: Box<[u8]>,
     pub(super) flags: Flags,
     pub(super) keywords: u128,
 }
@@ -54,6 +56,7 @@ impl Mailbox {
             incoming.push(Incoming {
                 path: draft.path().to_owned(),
                 base: filename::with_sizes(draft.base(), draft.disk_size(), draft.wire_size()),
+                info: Box::default(),
                 flags: *flags,
                 keywords: self.number_keywords(&mut disk, keywords, true)?,
             });
@@ -150,10 +153,9 @@ impl Mailbox {
 pub(super) fn target(one: &Incoming) -> File {
     let letters = (one.keywords & LETTER_BITS) as u32;
     let base = one.base.as_bytes();
-    match MessageName::parse(base) {
-        Some(name) if !one.flags.is_empty() || letters != 0 => {
-            File { name: name.with(one.flags, letters).into(), place: Which::Cur }
-        }
+    let name = [base, &one.info].concat();
+    match MessageName::parse(&name).map(|name| name.with(one.flags, letters)) {
+        Some(name) if name.len() > base.len() + ":2,".len() => File { name: name.into(), place: Which::Cur },
         _ => File { name: base.into(), place: Which::New },
     }
 }

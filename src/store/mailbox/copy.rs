@@ -47,6 +47,7 @@ struct Original {
     flags: Flags,
     keywords: u128,
     base: String,
+    info: Box<[u8]>,
 }
 
 impl Mailbox {
@@ -61,6 +62,7 @@ impl Mailbox {
             incoming.push(Incoming {
                 path: copy.path.clone(),
                 base: original.base,
+                info: original.info,
                 flags: original.flags,
                 keywords: original.keywords,
             });
@@ -114,7 +116,8 @@ impl Mailbox {
         let unique = to.process.unique();
         let sizes = MessageName::parse(&entry.name).and_then(|name| Some((name.size()?, name.wire_size()?)));
         let base = sizes.map_or_else(|| unique.clone(), |(size, wire)| filename::with_sizes(&unique, size, wire));
-        let original = Original { flags: message.flags, keywords: message.keywords, base };
+        let info = entry.name[entry.base().len()..].into();
+        let original = Original { flags: message.flags, keywords: message.keywords, base, info };
         Some((original, self.path(entry.place, &entry.name)))
     }
 
@@ -159,7 +162,8 @@ impl Mailbox {
             // Looked at once more, so that the rename below, which must not fail half-way for that, finds its file.
             let Some((original, path)) = self.present(&mut here, uid, to)? else { continue };
             let keywords = to.same_keywords(&mut there, &names, original.keywords)?;
-            let one = Incoming { path, base: original.base, flags: original.flags, keywords };
+            let (base, info) = (original.base, original.info);
+            let one = Incoming { path, base, info, flags: original.flags, keywords };
             if let Some(from) = one.path.parent() {
                 self.process.syncs.moving(from, &to.subdirectory(target(&one).place));
             }

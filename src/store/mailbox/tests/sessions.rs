@@ -171,6 +171,21 @@ fn append_keeps_flags_keywords_and_date() {
 }
 
 #[test]
+fn copy_and_move_keep_what_is_not_ours_in_a_name() {
+    let at = Fixture::new();
+    let (inbox, trash) = (at.inbox(), at.trash());
+    at.drop_in("cur", "1.x:2,PS,more", "x\n");
+    at.drop_in("cur", "2.x:2,P", "x\n");
+    inbox.refresh().unwrap();
+    inbox.copy(&[1], &trash).unwrap();
+    inbox.move_to(&[1, 2], &trash).unwrap();
+    let mut info: Vec<String> =
+        at.names(".Trash/cur").iter().map(|name| name.split_once(':').unwrap().1.to_owned()).collect();
+    info.sort();
+    assert_eq!(info, ["2,P", "2,PS,more", "2,PS,more"]);
+}
+
+#[test]
 fn copy_and_move_keep_everything_but_uids() {
     let at = Fixture::new();
     let (inbox, trash) = (at.inbox(), at.trash());
