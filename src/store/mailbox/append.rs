@@ -72,8 +72,17 @@ impl Mailbox {
         self.refresh_locked(disk, Effort::Needed)?;
         let files: Vec<File> = incoming.iter().map(target).collect();
         // The lock before the names: a Dovecot beside us that finds a new name gives it a UID as soon as it gets the lock.
-        let lock = self.lock_files()?.ok_or_else(|| Error::Full(self.dir.clone()))?;
-        self.merge_others(disk, &lock)?;
+        let lock = loop {
+            let lock = self.lock_files()?.ok_or_else(|| Error::Full(self.dir.clone()))?;
+            let known = disk.unclaimed.len();
+            self.merge_others(disk, &lock)?;
+            if disk.unclaimed.len() <= known {
+                break lock;
+            }
+            // Another program has given UIDs below ours: whoever is told of ours must have been told of these.
+            drop(lock);
+            self.refresh_locked(disk, Effort::Scan)?;
+        };
         let mut done = 0;
         let renamed = self.rename_all(incoming, &files, &mut done);
         let result = renamed.and_then(|()| self.enroll(disk, lock, incoming, &files));

@@ -17,7 +17,7 @@ use super::super::lock::{Guard, Lock};
 use super::super::uidlist::{MAX_UID, Record};
 use super::super::watch::Which;
 use super::super::{Error, Result, filename};
-use super::scan::{Difference, File, Stamp};
+use super::scan::{self, Difference, File, Stamp};
 use super::table::{Entry, LETTER_BITS, Message, base_of, flags_of};
 use super::write::flag_notes;
 use super::{Disk, Mailbox, State};
@@ -50,10 +50,14 @@ impl Mailbox {
             return Ok(());
         }
         let lock = self.lock_files()?;
-        if let Some(lock) = &lock {
-            self.merge_others(disk, lock)?;
-        }
         let mut fresh = difference.fresh;
+        if let Some(lock) = &lock {
+            let known = disk.unclaimed.len();
+            self.merge_others(disk, lock)?;
+            if disk.unclaimed.len() > known {
+                self.find_claimed(disk, &mut fresh)?;
+            }
+        }
         fresh.sort_by_cached_key(|file| (filename::arrival(base_of(&file.name)), base_of(&file.name).to_vec()));
         let given = self.give_uids(disk, lock.as_ref(), fresh, &difference.missing, true)?;
         let modseq = journal::next_modseq(self.state().highest_modseq);
@@ -68,6 +72,20 @@ impl Mailbox {
         }
         self.remember_vanished(disk, &difference.missing);
         self.show(disk, modseq, given, changes, difference.renamed, &difference.missing);
+        Ok(())
+    }
+
+    /// Another program has just given UIDs, perhaps to files that came after we looked. They go in with ours, which are greater: a session
+    /// that was told those first would never see these.
+    fn find_claimed(&self, disk: &Disk, fresh: &mut Vec<File>) -> Result<()> {
+        let mut have: HashSet<Box<[u8]>> = fresh.iter().map(|file| base_of(&file.name).into()).collect();
+        if disk.unclaimed.keys().all(|base| have.contains(base)) {
+            return Ok(());
+        }
+        let seen = scan::compare(&self.dir, &self.state().table)?;
+        let is_claimed = |file: &File| disk.unclaimed.contains_key(base_of(&file.name));
+        let claimed = seen.fresh.into_iter().filter(is_claimed);
+        fresh.extend(claimed.filter(|file| have.insert(base_of(&file.name).into())));
         Ok(())
     }
 

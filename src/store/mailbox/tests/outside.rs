@@ -316,3 +316,26 @@ fn a_late_note_of_our_own_delivery_hides_nothing() {
     inbox.refresh().unwrap();
     assert_eq!(flags(&inbox, 1), "F");
 }
+
+#[test]
+fn uids_given_by_others_are_told_before_greater_ones() {
+    let at = Fixture::new();
+    let inbox = at.inbox();
+    let claim = |uid: u32| {
+        let name = format!("{uid}.other");
+        at.drop_in("cur", &format!("{name}:2,S"), "other\n");
+        let list = at.maildir().join("dovecot-uidlist");
+        let text = fs::read_to_string(&list).unwrap();
+        fs::write(&list, format!("{text}{uid} :{name}\n")).unwrap();
+    };
+    // We have looked and found one file; then another program adds one, and numbers it before we get the lock.
+    at.drop_in("new", "9.ours", "ours\n");
+    claim(1);
+    {
+        let mut disk = inbox.lock_disk();
+        let fresh = vec![scan::File { name: (*b"9.ours").into(), place: Which::New }];
+        let difference = scan::Difference { fresh, ..scan::Difference::default() };
+        inbox.commit(&mut disk, difference, &HashSet::new()).unwrap();
+    }
+    assert_eq!((uids(&inbox), text(&inbox, 1), text(&inbox, 2)), (vec![1, 2], "other\n".into(), "ours\n".into()));
+}
