@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::fresh::mark_as_folder;
-use super::spelling::is_stores;
+use super::list::directories;
+use super::spelling::{MAILDIR, is_stores};
 use super::{Facts, Tree, complete, make, make_all};
 use crate::fsio;
 use crate::store::{Error, Layout, Name, Result, Role, filename, uidlist, uidvalidity};
@@ -112,12 +113,7 @@ impl Tree {
         }
         let lock = self.lock()?;
         let directory = self.find(name)?;
-        let has_levels = self.layout == Layout::Fs
-            && self.folders()?.values().any(|other| {
-                let other = self.root.join(other);
-                other != directory && other.starts_with(&directory)
-            });
-        if has_levels {
+        if self.layout == Layout::Fs && self.has_folders_below(&directory)? {
             self.trash_contents(&directory)?;
         } else {
             let trash = self.trash_name();
@@ -133,6 +129,17 @@ impl Tree {
         drop(lock);
         self.sweep();
         Ok(Moved { from: name.clone(), to: None })
+    }
+
+    /// fs: also folders that cannot be listed, because somebody gave them names that no client can be shown.
+    fn has_folders_below(&self, directory: &Path) -> Result<bool> {
+        for other in directories(&self.root, self.layout)? {
+            let path = self.root.join(&other);
+            if path != directory && path.starts_with(directory) && self.is_folder(&other)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// fs: directories above `directory` that hold nothing any more were only levels; without this they would be in the way of
@@ -156,7 +163,14 @@ impl Tree {
         let mut own = Vec::new();
         for entry in fs::read_dir(directory).map_err(fail)? {
             let name = entry.map_err(fail)?.file_name();
-            if name.to_str().is_some_and(is_stores) {
+            let Some(text) = name.to_str().filter(|text| is_stores(text)) else { continue };
+            // A name that we refuse to a folder can be one of Dovecot's (`courier-users`), with mail in it or below.
+            let path = directory.join(&name);
+            let may_be_level = self.layout == Layout::Fs && !MAILDIR.contains(&text) && !text.starts_with('.');
+            let is_level = may_be_level
+                && path.is_dir()
+                && (path.join("cur").is_dir() || path.join("new").is_dir() || self.has_folders_below(&path)?);
+            if !is_level {
                 own.push(name);
             }
         }
@@ -306,6 +320,19 @@ pub(super) mod tests {
             assert!(!left().any(|n| n.starts_with("..") || n == "A"), "{:?}", left().collect::<Vec<_>>());
             assert!(matches!(tree.delete(&Name::inbox()), Err(Error::Cannot(_))));
         }
+    }
+
+    #[test]
+    fn delete_leaves_folders_that_no_client_can_be_shown() {
+        let hidden = ["A/courier-users/cur", "A/B/maildir-dev/cur", "A/C/cur", "D/subscriptions-x/sub/cur"];
+        let (root, tree) = tree(Layout::Fs, &[&hidden[..], &["A/cur", "A/B/cur", "D/cur"]].concat());
+        for text in ["A/B", "A", "D"] {
+            tree.delete(&name(text)).unwrap();
+        }
+        for directory in hidden {
+            assert!(root.path().join(directory).is_dir(), "{directory}");
+        }
+        assert!(matches!(tree.find(&name("A")), Err(Error::NotFound)));
     }
 
     #[test]
