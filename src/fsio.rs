@@ -147,6 +147,11 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
             fs::hard_link(from, to)?;
             fs::remove_file(from)
         }
+        // There a directory takes the place of an empty one at most, and nothing is lost.
+        Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOSYS) => match fs::symlink_metadata(to) {
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => fs::rename(from, to),
+        },
         other => other.map_err(io::Error::from),
     }
 }
