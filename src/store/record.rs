@@ -4,6 +4,8 @@
 //! differences, texts carry their length. A tag we do not know makes the record unreadable, never wrong: new kinds get new tags,
 //! and a change of an old one gets a new version of the file.
 
+use super::keywords::{LETTERS, MAX_KEYWORDS};
+use super::uidlist::MAX_UID;
 use crate::mail::Flags;
 
 /// The facts of a folder that the uidlist's header has, too.
@@ -161,8 +163,8 @@ impl Record {
                 Record::Folder(Folder { uid_validity: from.number()?, next_uid: from.number()?, guid: from.text()? })
             }
             MESSAGE => {
-                let uid = from.number()?;
-                let modseq = from.number()?;
+                let uid = from.uid()?;
+                let modseq = from.modseq()?;
                 let saved = from.number::<u64>()?.cast_signed();
                 let flags = Flags::from_bits(from.byte()?);
                 let keywords = from.number()?;
@@ -170,16 +172,19 @@ impl Record {
                 Record::Message { uid, known: Known { base, modseq, saved, flags, keywords } }
             }
             FLAGS => Record::Flags {
-                modseq: from.number()?,
+                modseq: from.modseq()?,
                 flags: Flags::from_bits(from.byte()?),
                 keywords: from.number()?,
                 uids: from.uid_list()?,
             },
-            BASE => Record::Base { uid: from.number()?, base: from.bytes()?.into() },
-            EXPUNGED => Record::Expunged { modseq: from.number()?, uids: from.uid_list()? },
-            KEYWORD => Record::Keyword { number: from.byte()?, name: from.text()? },
+            BASE => Record::Base { uid: from.uid()?, base: from.bytes()?.into() },
+            EXPUNGED => Record::Expunged { modseq: from.modseq()?, uids: from.uid_list()? },
+            KEYWORD => Record::Keyword {
+                number: from.byte().filter(|n| (LETTERS..MAX_KEYWORDS).contains(&usize::from(*n)))?,
+                name: from.text()?,
+            },
             RECENT => Record::Recent { below: from.number()? },
-            MODSEQ => Record::Modseq { highest: from.number()?, forgotten: from.number()? },
+            MODSEQ => Record::Modseq { highest: from.modseq()?, forgotten: from.modseq()? },
             _ => return None,
         };
         from.0.is_empty().then_some(record)
@@ -230,6 +235,16 @@ impl<'a> Cursor<'a> {
         None
     }
 
+    /// A UID; others are as impossible here as in a uidlist, and whoever adds 1 to one need not think.
+    fn uid(&mut self) -> Option<u32> {
+        self.number().filter(|uid| (1..MAX_UID).contains(uid))
+    }
+
+    /// A mod-sequence: 63 bits (RFC 7162), so that there is always a next one.
+    fn modseq(&mut self) -> Option<u64> {
+        self.number().filter(|modseq| *modseq <= i64::MAX.cast_unsigned())
+    }
+
     fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = self.number()?;
         let (bytes, rest) = self.0.split_at_checked(length)?;
@@ -250,9 +265,33 @@ impl<'a> Cursor<'a> {
         let mut last = 0_u32;
         (0..count)
             .map(|_| {
-                last = last.checked_add(self.number()?)?;
+                last = last.checked_add(self.number()?).filter(|uid| *uid < MAX_UID)?;
                 Some(last)
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_numbers_are_no_records() {
+        let known = |modseq| Known { base: (*b"a").into(), modseq, saved: 0, flags: Flags::NONE, keywords: 0 };
+        for (record, is_possible) in [
+            (Record::Message { uid: MAX_UID - 1, known: known(1) }, true),
+            (Record::Message { uid: u32::MAX, known: known(1) }, false),
+            (Record::Message { uid: 1, known: known(u64::MAX) }, false),
+            (Record::Expunged { modseq: 1, uids: vec![1, u32::MAX] }, false),
+            (Record::Modseq { highest: u64::MAX, forgotten: 0 }, false),
+            (Record::Keyword { number: 127, name: "x".into() }, true),
+            (Record::Keyword { number: 128, name: "x".into() }, false),
+            (Record::Keyword { number: 3, name: "x".into() }, false),
+        ] {
+            let mut body = Vec::new();
+            record.encode(&mut body);
+            assert_eq!(Record::decode(&body), is_possible.then_some(record));
+        }
     }
 }
