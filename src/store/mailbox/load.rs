@@ -26,8 +26,8 @@ use super::refresh::Effort;
 use super::scan::Stamp;
 use super::table::{Entry, Message, Table};
 use super::{Disk, Mailbox, State};
-use crate::clock;
 use crate::mail::Flags;
+use crate::{clock, fsio};
 
 impl Mailbox {
     /// Open the folder in `dir`, of the account whose root Maildir is `root`.
@@ -188,6 +188,7 @@ fn read_list(
     lock: Option<&Lock>,
     memory: &mut Memory,
 ) -> Result<(UidList, Vec<Record>, bool)> {
+    let (mut lock, mut aside) = (lock, None);
     let (header, records) = match UidList::read(dir)? {
         Found::Whole(list, records) => {
             forget_other_validity(memory, list.header().uid_validity);
@@ -200,8 +201,16 @@ fn read_list(
         Found::Damaged(damage) => {
             tracing::error!(path = %dir.display(), line = damage.line, why = damage.why, "damaged dovecot-uidlist");
             if lock.is_some() {
-                let aside = uidlist::set_aside(dir)?;
-                tracing::error!(path = %aside.display(), "set aside; rebuilding from the journal");
+                match uidlist::copy_aside(dir) {
+                    Ok(path) => {
+                        tracing::error!(path = %path.display(), "set aside; rebuilding from the journal");
+                        aside = Some(path);
+                    }
+                    // Nothing can be set aside, so that nothing may be replaced.
+                    Err(Error::Full(_)) => lock = None,
+                    // A file system without links.
+                    Err(_) => drop(uidlist::set_aside(dir)?),
+                }
             }
             rebuilt(Some(damage), memory)
         }
@@ -211,7 +220,12 @@ fn read_list(
     let mut list = UidList::new(dir, header.clone());
     let mut unwritten = true;
     if let Some(lock) = lock {
-        match list.rewrite(lock, header, records.iter(), FILE_MODE) {
+        let result = list.rewrite(lock, header, records.iter(), FILE_MODE);
+        if let (Err(_), Some(aside)) = (&result, aside) {
+            // The damaged list stands where it was; the next opening reads what it can of it again.
+            let _ = fsio::unlink(&aside);
+        }
+        match result {
             Ok(()) => unwritten = false,
             Err(Error::Full(path)) => tracing::warn!(path = %path.display(), "disk full: UIDs are kept in memory"),
             Err(e) => return Err(e),

@@ -107,7 +107,12 @@ impl UidList {
         let mut records = Vec::new();
         if let Err(why) = list.take_records(&mut reader, version, &mut records) {
             list.drop_doubles(&mut records);
-            return Ok(Found::Damaged(Damage { line: reader.line, why, header: Some(list.header), records }));
+            let line = reader.line;
+            // What stands behind the fault is not believed, but its UIDs were given: no other message may get them.
+            for record in reader.filter_map(|line| parse_record(line, version).ok()) {
+                list.header.next_uid = list.header.next_uid.max(record.uid + 1);
+            }
+            return Ok(Found::Damaged(Damage { line, why, header: Some(list.header), records }));
         }
         place.end = place.size - reader.bytes.len() as u64;
         list.place = place;
@@ -285,6 +290,17 @@ pub fn set_aside(dir: &Path) -> Result<PathBuf> {
     let aside = fsio::beside(&path, &format!(".broken-{}", clock::unix()));
     fsio::rename(&path, &aside).map_err(|e| Error::io(&path, e))?;
     Ok(aside)
+}
+
+/// As [`set_aside`], but the damaged list also stays where it is, to be replaced: if that cannot be done now, the next one finds what
+/// could be read of it.
+pub fn copy_aside(dir: &Path) -> Result<PathBuf> {
+    let path = dir.join(FILE);
+    let aside = fsio::beside(&path, &format!(".broken-{}", clock::unix()));
+    match fsio::link(&path, &aside) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(Error::io(&path, e)),
+        _ => Ok(aside),
+    }
 }
 
 /// The file from `from`'s end if it is the same file and only grew, else nothing of it but its place.
@@ -478,6 +494,13 @@ mod tests {
             assert_eq!(fs::read_to_string(aside).unwrap(), text, "{case}");
             assert!(!dir.path().join(FILE).exists(), "{case}");
         }
+    }
+
+    #[test]
+    fn uids_behind_the_damage_are_not_given_again() {
+        let dir = folder(&DOVECOTS.replace("2 :", "\0\0\0"));
+        let Found::Damaged(damage) = UidList::read(dir.path()).unwrap() else { panic!() };
+        assert_eq!((damage.line, damage.records.len(), damage.header.unwrap().next_uid), (3, 1, 5));
     }
 
     #[test]

@@ -286,3 +286,19 @@ fn a_great_damaged_list_is_rebuilt_soon() {
     assert_eq!((header.next_uid, rebuilt.len()), (30_001, 30_000));
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
+
+#[test]
+fn a_damaged_list_that_cannot_be_replaced_now_is_still_there_later() {
+    let (at, validity) = with_history();
+    fs::remove_file(at.maildir().join("mailcote.journal")).unwrap();
+    let text = fs::read_to_string(list(&at)).unwrap();
+    fs::write(list(&at), text + "\0\0\0\n").unwrap();
+    // A directory stands where the new list must be written.
+    let blocker = at.maildir().join("dovecot-uidlist.tmp");
+    fs::create_dir(&blocker).unwrap();
+    assert!(at.store.mailbox(&Name::inbox()).is_err());
+    fs::remove_dir(&blocker).unwrap();
+    assert_unchanged(&at, validity, "later");
+    let broken = names(&at.maildir()).iter().filter(|name| name.starts_with("dovecot-uidlist.broken-")).count();
+    assert_eq!(broken, 1);
+}
