@@ -22,7 +22,8 @@
 //! # UTF8
 //!
 //! Without the UTF8 command, a message that came by SMTPUTF8 and has UTF-8 in its header is refused with [UTF8] (RFC 6856 2.1 and
-//! 5): its sender was promised that only those see it who understand it. A message with 8-bit octets in its header that came
+//! 5): its sender was promised that only those see it who understand it. An ASCII surrogate is not made: its size would not be
+//! the one that LIST told, and its signatures would be broken. A message with 8-bit octets in its header that came
 //! otherwise goes out as it came: it was broken when it was sent, POP3 clients always got such mail so, and one that
 //! cannot be fetched would block the mailbox for good.
 
