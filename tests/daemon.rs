@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
@@ -130,17 +129,16 @@ fn systemd_is_told_and_hands_over_its_socket() {
     let mut shell = Command::new("/bin/sh");
     shell
         .arg("-c")
-        .arg("fd=$1; shift; eval \"exec 3<&$fd\"; LISTEN_PID=$$ exec \"$@\"")
+        .arg("exec 3<&0 </dev/null; LISTEN_PID=$$ exec \"$@\"")
         .arg("sh")
-        .arg(socket.as_raw_fd().to_string())
         .arg(serve(&config).get_program())
         .args(serve(&config).get_args())
+        .stdin(std::os::fd::OwnedFd::from(socket))
         .env("LISTEN_FDS", "1")
         .env("LISTEN_FDNAMES", "imap")
         .env("NOTIFY_SOCKET", dir.path().join("notify"))
         .env("WATCHDOG_USEC", "200000")
         .process_group(0);
-    nix::fcntl::fcntl(&socket, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).expect("inheritable");
     let mut daemon = Daemon(shell.spawn().expect("sh"));
     let told = |what: &str| {
         let mut bytes = [0; 256];
