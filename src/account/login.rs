@@ -255,7 +255,8 @@ impl Login {
             Err(Wrong::Binding) => return self.fail("channel binding: the list of mechanisms was tampered with"),
         };
         self.called(&first.name);
-        let account = match self.find(&first.authzid) {
+        // Salt and iterations are those of the name, whoever it wants to act as: others would tell that there is such a user.
+        let account = match self.find("") {
             Ok(account) => account,
             Err(step) => return step,
         };
@@ -278,7 +279,8 @@ impl Login {
                 (Keyring::Nobody(salt.clone()), salt, iterations)
             }
         };
-        let account = account.filter(|_| !matches!(keyring, Keyring::Nobody(_)));
+        let account = account
+            .filter(|account| !matches!(keyring, Keyring::Nobody(_)) && self.may_act_as(account, &first.authzid));
         let (exchange, message) = Exchange::begin(first, &random, &salt, iterations.get());
         self.state = State::ScramLast(exchange, account, Arc::new(keyring));
         Step::Challenge(message)
@@ -328,9 +330,13 @@ impl Login {
                 return Err(Step::Refused(Refusal::Unavailable));
             }
         };
-        let same_user = authzid.is_empty()
-            || matches!(self.accounts.login_account(authzid), Found::Yes(other) if other.user.login == account.user.login);
-        Ok(same_user.then_some(account))
+        Ok(Some(account).filter(|account| self.may_act_as(account, authzid)))
+    }
+
+    /// Nobody acts as another user.
+    fn may_act_as(&self, account: &Account, authzid: &str) -> bool {
+        authzid.is_empty()
+            || matches!(self.accounts.login_account(authzid), Found::Yes(other) if other.user.login == account.user.login)
     }
 
     /// A salt like that of any user, always the same for a name.

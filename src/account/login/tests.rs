@@ -253,6 +253,14 @@ fn salts_do_not_tell_who_exists() {
     assert_ne!(salt("nobody"), salt("nobody2"));
     assert_eq!(salt("alice"), salt("ALICE"));
     assert_eq!(salt("nobody").len(), salt("bob").len());
+    let asking_for_another = |name: &str| {
+        let first = format!("n,a=nobody,n={name},r=abc");
+        let told = sasl(&demo, Mechanism::ScramSha256, Some(first.as_bytes()), &[]);
+        told.split_once(",s=").unwrap().1.to_owned()
+    };
+    for name in ["alice", "bob", "carol", "nobody2"] {
+        assert_eq!(asking_for_another(name), salt(name), "{name}: who exists must not look different from who does not");
+    }
     assert!(salt("nobody").ends_with(",i=4096") && salt("bob").ends_with(",i=4096"));
 }
 
