@@ -57,7 +57,7 @@ pub fn mailbox(out: &mut Vec<u8>, name: &Name) {
 /// `(\Seen \Recent Work)`: system flags, `\Recent` if so, and the keywords whose bit is set. A bit that `names` has no
 /// name for is left out.
 pub fn flags(out: &mut Vec<u8>, flags: Flags, recent: bool, keywords: u128, names: &[String]) {
-    let set = names.iter().enumerate().filter(|(n, _)| *n < 128 && keywords >> n & 1 == 1);
+    let set = names.iter().enumerate().filter(|(n, name)| *n < 128 && keywords >> n & 1 == 1 && !name.is_empty());
     let recent = recent.then_some("\\Recent");
     let system = flags.names().chain(recent).map(|name: &str| name);
     list(out, system.chain(set.map(|(_, name)| name.as_str())));

@@ -345,6 +345,17 @@ mod tests {
         assert_eq!(told(&mut view, &now), "* 2 EXPUNGE; * 0 RECENT; ");
     }
 
+    /// `dovecot-keywords` may have gaps; RFC 3501 section 9 has one space between flags.
+    #[test]
+    fn a_keyword_without_a_name_leaves_no_gap() {
+        let mut view = view(&[1]);
+        view.keywords = vec!["a".into(), String::new(), "c".into()];
+        let mut out = Out::new();
+        view.write_flags(false, &mut out);
+        let said = String::from_utf8_lossy(out.bytes()).into_owned();
+        assert!(said.contains(" a c)\r\n") && said.contains(" a c \\*)") && !said.contains("  "), "{said}");
+    }
+
     #[test]
     fn many_expunges_are_written_in_steps() {
         let uids: Vec<u32> = (1..=30_000).collect();

@@ -1,7 +1,8 @@
 //! `dovecot-keywords`: the names of a folder's keyword letters. Letter `a` is number 0, `z` is 25.
 //!
 //! Lines of `<number> <name>`; names are equal in any case. A letter that a file name has and the table has not is
-//! shown as `unknown-<number>`, as Dovecot does, and stays in the file name. Keywords past the 26th have no letter: they
+//! shown as `unknown-<number>`, as Dovecot does, and stays in the file name; so is one whose name is no atom of IMAP: it
+//! keeps its line, and a client that was told it would lose its place in the response. Keywords past the 26th have no letter: they
 //! live in the journal, as numbers 26 to 127.
 //!
 //! Changed only under the folder's [`Lock`], by a new file that replaces the old, whose modification time is at least a whole
@@ -60,9 +61,9 @@ impl Keywords {
         fs::metadata(dir.join(FILE)).ok().map(|now| mark(&now)) != self.seen
     }
 
-    /// The name of a number, if it has one.
+    /// The name of a number, if it has one that a client can be told.
     pub fn name(&self, number: usize) -> Option<&str> {
-        self.names.get(number)?.as_deref()
+        self.names.get(number)?.as_deref().filter(|name| is_atom(name))
     }
 
     /// The name to show for a letter that is in use: its own, or `unknown-<number>`.
@@ -75,7 +76,7 @@ impl Keywords {
         let named = self.names.iter().position(|n| n.as_ref().is_some_and(|n| n.eq_ignore_ascii_case(name)));
         named.or_else(|| {
             let number: usize = name.to_ascii_lowercase().strip_prefix("unknown-")?.parse().ok()?;
-            (number < LETTERS && self.names[number].is_none()).then_some(number)
+            (number < LETTERS && self.name(number).is_none()).then_some(number)
         })
     }
 
@@ -114,6 +115,11 @@ impl Keywords {
     }
 }
 
+/// RFC 3501 section 9 atom.
+fn is_atom(name: &str) -> bool {
+    name.bytes().all(|b| matches!(b, 0x21..=0x7e) && !b"(){%*\"\\]".contains(&b))
+}
+
 fn mark(file: &fs::Metadata) -> (u64, i64, i64, u64) {
     (file.ino(), file.mtime(), file.mtime_nsec(), file.len())
 }
@@ -135,6 +141,22 @@ fn parse(text: &str) -> [Option<String>; LETTERS] {
 mod tests {
     use super::super::lock::Guard;
     use super::*;
+
+    #[test]
+    fn a_name_that_no_client_can_be_told() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), "0 a\n1 x) (y\n2 caf\u{e9}\n4 \\Seen\n").unwrap();
+        let mut keywords = Keywords::read(dir.path()).unwrap();
+        for number in [1, 2, 4] {
+            assert_eq!((keywords.name(number), keywords.shown(number)), (None, format!("unknown-{number}")));
+            assert_eq!(keywords.find(&keywords.shown(number)), Some(number));
+        }
+        assert_eq!(keywords.add("b", 0), Some(3), "its number is not given away");
+        let lock = Lock::take(dir.path(), Guard::Folder, false).unwrap();
+        keywords.write(dir.path(), &lock, 0o600).unwrap();
+        let text = fs::read_to_string(dir.path().join(FILE)).unwrap();
+        assert_eq!(text, "0 a\n1 x) (y\n2 caf\u{e9}\n3 b\n4 \\Seen\n", "and its line is kept");
+    }
 
     /// As Dovecot 2.3.19 wrote it.
     const DOVECOTS: &str = "0 kw1\n1 $Forwarded\n2 kw2\n3 kw3\n";

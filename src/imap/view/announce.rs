@@ -67,7 +67,7 @@ impl View {
     /// The FLAGS and PERMANENTFLAGS responses (RFC 3501 7.2.6, 7.1).
     pub fn write_flags(&self, read_only: bool, out: &mut Out) {
         let system = || Flags::TABLE.iter().map(|row| row.2);
-        let keywords = || self.keywords.iter().map(String::as_str);
+        let keywords = || self.keywords.iter().map(String::as_str).filter(|name| !name.is_empty());
         out.put("* FLAGS ");
         response::list(out.buffer(), system().chain(keywords()));
         out.put("\r\n* OK [PERMANENTFLAGS ");
