@@ -16,6 +16,7 @@
 //! Leaves on disk: a Unix socket's file while it runs; the directories for mail and state, made if they are missing.
 
 use std::fs::DirBuilder;
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -241,16 +242,23 @@ fn mail_root(home: &str) -> PathBuf {
 fn make_directories(config: &Config) -> Result<(), Error> {
     let state = config.auth.secret.parent().map(Path::to_owned);
     let account = Uid::effective().is_root().then(|| User::from_name(&config.user).ok().flatten()).flatten();
+    let ids = account.map(|account| (account.uid.as_raw(), account.gid.as_raw()));
     for directory in [Some(mail_root(&config.mail.home)), state].into_iter().flatten() {
-        if directory.is_dir() {
-            continue;
+        make_directory(&directory, ids)
+            .map_err(|e| Error::Other(format!("{}: cannot make this directory: {e}", directory.display())))?;
+    }
+    Ok(())
+}
+
+/// Make `directory` and what is missing above it, all for `owner`: who may not pass through the ones above cannot use it.
+fn make_directory(directory: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
+    let missing: Vec<&Path> = directory.ancestors().take_while(|path| !path.is_dir()).collect();
+    for path in missing.into_iter().rev() {
+        DirBuilder::new().mode(DIRECTORY_MODE).create(path)?;
+        if let Some((uid, gid)) = owner {
+            chown(path, Some(uid), Some(gid))?;
         }
-        let failed = |e| Error::Other(format!("{}: cannot make this directory: {e}", directory.display()));
-        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&directory).map_err(failed)?;
-        if let Some(account) = &account {
-            chown(&directory, Some(account.uid.as_raw()), Some(account.gid.as_raw())).map_err(failed)?;
-        }
-        info!(directory = %directory.display(), "made");
+        info!(directory = %path.display(), "made");
     }
     Ok(())
 }
@@ -266,7 +274,7 @@ fn paths(config: &Config, accounts: &Accounts) -> sandbox::Paths {
     for user in accounts.users() {
         let home = user.home.maildir.parent().unwrap_or(&user.home.maildir);
         if !home.starts_with(&root)
-            && let Some(there) = home.ancestors().find(|directory| directory.is_dir())
+            && let Some(there) = existing(home)
         {
             paths.write(there);
         }
@@ -287,9 +295,55 @@ fn paths(config: &Config, accounts: &Accounts) -> sandbox::Paths {
     paths
 }
 
+/// `path`, or the nearest directory above it that exists; never the root of the file system.
+fn existing(path: &Path) -> Option<&Path> {
+    path.ancestors().find(|path| path.is_dir()).filter(|path| path.parent().is_some())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
+
+    /// Only root can give directories away; for others this shows no more than that all are made.
+    #[test]
+    fn directories_belong_to_the_account_from_the_first_missing_one_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = if Uid::effective().is_root() { 54321 } else { Uid::effective().as_raw() };
+        let before = fs::metadata(dir.path()).unwrap();
+        make_directory(&dir.path().join("mailcote/mail"), Some((owner, before.gid()))).unwrap();
+        make_directory(&dir.path().join("mailcote"), Some((owner, before.gid()))).unwrap();
+        assert_eq!(fs::metadata(dir.path()).unwrap().uid(), before.uid(), "what was there is left alone");
+        for made in ["mailcote", "mailcote/mail"] {
+            let made = fs::metadata(dir.path().join(made)).unwrap();
+            assert_eq!((made.uid(), made.mode() & 0o777), (owner, DIRECTORY_MODE));
+        }
+    }
+
+    #[test]
+    fn homes_elsewhere_are_named_too_and_never_everything() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |below: &str| dir.path().join(below);
+        for made in ["domains/one.test", "mail", "elsewhere/ann", "disk"] {
+            fs::create_dir_all(at(made)).unwrap();
+        }
+        let users = format!(
+            "ann:::::{0}/elsewhere/ann\nbob:::::{0}/disk/not/yet\neve:\ndan:::::/not-there/dan\n",
+            dir.path().display()
+        );
+        fs::write(at("domains/one.test/users"), users).unwrap();
+        let text = format!(
+            "hostname = \"mail.one.test\"\n[auth]\nsecret = \"mail/secret\"\n[mail]\nhome = \"{}/mail/{{domain}}/{{user}}\"\n",
+            dir.path().display()
+        );
+        let config = Config::parse(&at("mailcote.toml"), &text).unwrap();
+        let write = paths(&config, &Services::accounts(&config).unwrap()).write;
+        let below: Vec<_> = write.iter().filter_map(|path| path.strip_prefix(dir.path()).ok()).collect();
+        assert_eq!(below, [Path::new("disk"), Path::new("elsewhere/ann"), Path::new("mail")]);
+        assert!(!write.contains(Path::new("/")));
+    }
 
     #[test]
     fn the_mail_root_is_what_all_homes_share() {

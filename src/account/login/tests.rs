@@ -259,7 +259,11 @@ fn salts_do_not_tell_who_exists() {
         told.split_once(",s=").unwrap().1.to_owned()
     };
     for name in ["alice", "bob", "carol", "nobody2"] {
-        assert_eq!(asking_for_another(name), salt(name), "{name}: who exists must not look different from who does not");
+        assert_eq!(
+            asking_for_another(name),
+            salt(name),
+            "{name}: who exists must not look different from who does not"
+        );
     }
     assert!(salt("nobody").ends_with(",i=4096") && salt("bob").ends_with(",i=4096"));
 }
