@@ -315,6 +315,10 @@ impl Login {
             Some(at) => format!("{}@{at}", local.to_lowercase()),
             None => local.to_lowercase(),
         };
+        // What is left is still nobody's; the tables of failures and the log keep no more of it.
+        if let Some(end) = (MAX_NAME + 1..self.name.len()).find(|at| self.name.is_char_boundary(*at)) {
+            self.name.truncate(end);
+        }
     }
 
     /// The account that the client named, if it may act as `authzid`.

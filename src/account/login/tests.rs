@@ -74,6 +74,18 @@ fn names_and_passwords() {
     }
 }
 
+/// Names that failed are remembered: a stranger must not fill memory with long ones.
+#[test]
+fn of_a_long_name_only_the_beginning_is_kept() {
+    let demo = demo();
+    let peer = peer("192.0.2.9");
+    for name in ["x".repeat(8000), "é".repeat(4000), format!("alice@{}", "x.".repeat(4000))] {
+        let (mut login, step) = Login::password(&demo.accounts, &peer, &name, Secret::new("a-secret"));
+        assert_eq!(run(&mut login, step).0, "Credentials");
+        assert!(login.name.len() > MAX_NAME && login.name.len() <= MAX_NAME + 4, "{}", login.name.len());
+    }
+}
+
 #[test]
 fn a_user_alone_needs_one_domain_or_a_default() {
     let two = [("one.test", "alice:{PLAIN}1\n", ""), ("two.test", "alice:{PLAIN}2\n", "")];
