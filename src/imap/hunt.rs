@@ -78,7 +78,7 @@ impl Hunt {
                     }
                     Some(text) => {
                         let block = source.block(text.at, text.end, &mut buffer)?;
-                        *budget = budget.saturating_sub(block.len() as u64);
+                        *budget = budget.saturating_sub(block.len() as u64 * program.weight());
                         if text.search(block, program, known) {
                             *reading = None;
                             *index += 1;

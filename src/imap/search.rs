@@ -212,6 +212,11 @@ impl Program {
         })
     }
 
+    /// How many times what is looked at is gone through: each test looks by itself.
+    pub fn weight(&self) -> u64 {
+        self.tests.len().max(1) as u64
+    }
+
     /// Does any test cost this?
     pub fn uses(&self, cost: Cost) -> bool {
         self.tests.iter().any(|test| test.cost() == cost)

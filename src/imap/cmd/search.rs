@@ -102,7 +102,7 @@ impl Search {
 
     /// Judge a message by what is cheap; begin a hunt if that leaves it open.
     fn look(&mut self, candidate: Candidate, mailbox: &Mailbox, budget: &mut u64) {
-        *budget = budget.saturating_sub(LOOK_COST);
+        *budget = budget.saturating_sub(LOOK_COST * self.program.weight());
         match self.judge(&candidate, mailbox, budget) {
             Ok(Ok(matches)) => self.decide(&candidate, matches),
             Ok(Err((known, source))) => self.hunt = Some((candidate, known, source, Hunt::default())),
@@ -132,6 +132,7 @@ impl Search {
         let failed = |error| store::Error::io(format!("message with UID {uid}").as_ref(), error);
         let mut source = Source::new(mailbox.open(uid)?, extent).map_err(failed)?;
         source.read_header().map_err(failed)?;
+        *budget = budget.saturating_sub(source.header().0.len() as u64 * program.weight());
         program.look_at_header(source.header().0, &mut known);
         Ok(program.judge(&known).ok_or((known, source)))
     }

@@ -44,6 +44,27 @@ fn a_long_pipeline_lets_others_in_between() {
     assert!(client.steps > 100 / usize::try_from(COMMANDS_A_STEP).unwrap());
 }
 
+/// Every key of a SEARCH looks at every header: many keys take more steps, not one that holds up others.
+#[test]
+fn a_search_for_much_lets_others_in_between() {
+    let world = World::new();
+    let mut client = world.client();
+    client.login();
+    let message = format!("{}\r\nbody\r\n", "X-Filler: 0123456789\r\n".repeat(400));
+    for _ in 0..15 {
+        client.says(&format!("b append INBOX {{{}+}}\r\n{message}\r\n", message.len()));
+    }
+    client.says("c select INBOX\r\n");
+    let mut steps = |keys: usize| {
+        let before = client.steps;
+        let said = client.says(&format!("d search{}\r\n", " or header x y header x y".repeat(keys)));
+        assert!(said.starts_with("* SEARCH\r\nd OK"), "{said}");
+        client.steps - before
+    };
+    let (few, many) = (steps(1), steps(50));
+    assert!(many > few, "{few} steps for two keys, {many} for a hundred");
+}
+
 #[test]
 fn an_upload_that_is_cut_off_leaves_no_file() {
     let world = World::new();
