@@ -24,8 +24,8 @@ pub(super) fn author_is(block: &[u8], owned: impl Fn(&Address) -> bool) -> bool 
         let list = address_list::parse(&value);
         let addresses = list.iter().filter(|entry| entry.host.is_some());
         // Whatever the reader of the list passed over, another program may show as the author.
-        addresses.clone().count() == at_signs(&value)
-            && addresses.filter_map(envelope).filter(&owned).count() == at_signs(&value)
+        let Some(wanted) = at_signs(&value) else { return false };
+        addresses.clone().count() == wanted && addresses.filter_map(envelope).filter(&owned).count() == wanted
     })
 }
 
@@ -36,8 +36,9 @@ fn envelope(entry: &address_list::Mailbox) -> Option<Address> {
     Address::parse(&Address { local, domain }.to_string()).ok()
 }
 
-/// At signs outside quoted strings and comments: as many as there are addresses.
-fn at_signs(value: &[u8]) -> usize {
+/// At signs outside quoted strings and comments: as many as there are addresses. `None` if one of these has no end: where a
+/// program that is more lenient believes that it ends, it finds other addresses.
+fn at_signs(value: &[u8]) -> Option<usize> {
     let (mut found, mut comments, mut quoted) = (0, 0_usize, false);
     let mut bytes = value.iter();
     while let Some(byte) = bytes.next() {
@@ -52,7 +53,7 @@ fn at_signs(value: &[u8]) -> usize {
             _ => {}
         }
     }
-    found
+    (comments == 0 && !quoted).then_some(found)
 }
 
 /// The block with `Date` and `Message-ID` added if they are missing, and without Bcc; `None` if nothing is to be done.
@@ -110,6 +111,9 @@ mod tests {
             ("From: group: alice@x, bob@x;\r\n", false),
             ("From: alice@x (\\) ) <bob@x>\r\n", false),
             ("From: bob\r\n", false),
+            ("From: \"alice <bob@x>\r\n", false),
+            ("From: (alice <bob@x>\r\n", false),
+            ("From: alice@x (<bob@x>\r\n", false),
         ] {
             assert_eq!(author_is(block.as_bytes(), alice), want, "{block:?}");
         }
