@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Owns the reading of the file and the writing of one entry. Names and members without a domain are of the file's own
-//! domain. Refuses programs (`|command`), files and `:include:`, which deliver mail past the store: such a line, like every
-//! other that is wrong, is a [`Problem`] and its name is kept as broken, so that mail to it waits and is not refused.
+//! domain. Refuses programs (`|command`), files and `:include:`, which deliver mail past the store: such a line, like
+//! every other that is wrong, is a [`Problem`] and its name is kept as broken, so that mail to it waits and is not
+//! refused.
 
 use super::domain;
 use super::lines::{Problem, lines};

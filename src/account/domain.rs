@@ -1,8 +1,9 @@
 //! Domain names in the one form in which they are compared.
 //!
-//! Owns the turning of a name as people write it (`Bücher.Example`) into lower case and A-labels (`xn--bcher-kva.example`,
-//! RFC 5890, Punycode of RFC 3492). A name without other letters costs a lower-casing. Unicode normalization is not done:
-//! names are expected composed (NFC), as keyboards write them. An address literal (`[192.0.2.1]`) stays as it is.
+//! Owns the turning of a name as people write it (`Bücher.Example`) into lower case and A-labels
+//! (`xn--bcher-kva.example`, RFC 5890, Punycode of RFC 3492). A name without other letters costs a lower-casing.
+//! Unicode normalization is not done: names are expected composed (NFC), as keyboards write them. An address literal
+//! (`[192.0.2.1]`) stays as it is.
 
 /// Octets of a name that is looked at: no domain is as long, in whatever form, and the work for a label grows with its square.
 const MAX_NAME: usize = 1024;

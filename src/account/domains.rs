@@ -1,7 +1,8 @@
 //! The list of domains we serve.
 //!
-//! A domain is served because its directory exists. The list is read at most once a second, or before somebody is told that
-//! we do not serve a domain; while the directory of domains cannot be read, the last list stands and is called doubtful.
+//! A domain is served because its directory exists. The list is read at most once a second, or before somebody is told
+//! that we do not serve a domain; while the directory of domains cannot be read, the last list stands and is called
+//! doubtful.
 
 use std::collections::BTreeMap;
 use std::fs;

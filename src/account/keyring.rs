@@ -1,7 +1,7 @@
 //! What the proof of a SCRAM client is checked against, on the pool.
 //!
-//! Stored keys; or a password that is stored as it is, from which the keys are made; or nobody's, which costs as much and never
-//! fits.
+//! Stored keys; or a password that is stored as it is, from which the keys are made; or nobody's, which costs as much
+//! and never fits.
 
 use super::password::{self, Keys, Stored};
 use super::scram::Proof;

@@ -1,7 +1,7 @@
 //! What the files that an admin edits have in common: lines, and mistakes in them.
 //!
-//! Owns the splitting of a file into numbered lines of text and the [`Problem`] that names a place in it. A line that is not
-//! UTF-8 is a problem of that line alone.
+//! Owns the splitting of a file into numbered lines of text and the [`Problem`] that names a place in it. A line that
+//! is not UTF-8 is a problem of that line alone.
 
 use std::fmt;
 

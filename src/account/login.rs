@@ -1,16 +1,16 @@
 //! One login attempt, the same for every protocol.
 //!
 //! ```text
-//!   sasl(..), password(..)      Challenge -> respond(..)          every step leads to another Step;
+//!   sasl(..), password(..)      Challenge -> line(..)             every step leads to another Step;
 //!                               Pause     -> resumed()            Granted and Refused are the last
 //!                               Work      -> answered(..)
 //! ```
 //!
-//! Owns the mechanisms PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and -PLUS, and that every failure looks alike. Unknown user,
-//! wrong password, locked login, no password for this mechanism: each costs a check (of somebody else's password if need
-//! be), each answer comes a whole number of [`TICK`]s after the client had said everything, each is [`Refusal::Credentials`], and the
-//! reason stands in our log only. Who failed often waits before the check (`slow`). A login that was right a short time
-//! ago costs no check and no wait (`remember`).
+//! Owns the mechanisms PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and -PLUS, and that every failure looks alike. Unknown
+//! user, wrong password, locked login, no password for this mechanism: each costs a check (of somebody else's password
+//! if need be), each answer comes a whole number of [`TICK`]s after the client had said everything, each is
+//! [`Refusal::Credentials`], and the reason stands in our log only. Who failed often waits before the check (`slow`). A
+//! login that was right a short time ago costs no check and no wait (`remember`).
 //!
 //! Refuses an authorization identity that is another user's. Leaves nothing on disk.
 
@@ -26,8 +26,8 @@ use super::step::{Mechanism, Refusal, Step};
 use super::{Accounts, Scram, domain};
 use crate::wire::{Answer, Peer, Secret, Tls, Work, sasl};
 
-/// A refusal comes this long, or a multiple of it, after the client had said everything. Longer than every check but a very costly one on a
-/// busy machine; then the next multiple hides how long it took.
+/// A refusal comes this long, or a multiple of it, after the client had said everything. Longer than every check but a
+/// very costly one on a busy machine; then the next multiple hides how long it took.
 const TICK: Duration = Duration::from_millis(500);
 /// Bytes in a login name: longer ones are nobody's.
 const MAX_NAME: usize = 512;

@@ -13,8 +13,8 @@
 //! | `password` | schemes |
 //! | `login`, `step`, `scram`, `keyring`, `slow`, `remember`, `seats` | login attempts |
 //!
-//! Refuses to guess: while a file cannot be read, the last good content stands, and whoever is not in it is told to come
-//! back later. Writes one file, the secret of [`Settings::secret_file`], at first start.
+//! Refuses to guess: while a file cannot be read, the last good content stands, and whoever is not in it is told to
+//! come back later. Writes one file, the secret of [`Settings::secret_file`], at first start.
 
 pub mod aliases;
 pub mod domain;
@@ -76,7 +76,8 @@ pub enum Resolved {
     Remote,
     /// Our domain, nobody of that name: 550 5.1.1.
     Unknown,
-    /// Alias loop, too many members, or members elsewhere: a permanent error of ours, 5.4.6 or 5.3.5; the text says which.
+    /// Alias loop, too many members, or members elsewhere: a permanent error of ours, 5.4.6 or 5.3.5; the text says
+    /// which.
     Broken(String),
     /// The files cannot be read now: 451. The text is for the log.
     TryLater(String),
@@ -148,8 +149,8 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Read every domain. Files that are broken are logged, and their users are told to try later. Fails only if the secret
-    /// can neither be read nor made.
+    /// Read every domain. Files that are broken are logged, and their users are told to try later. Fails only if the
+    /// secret can neither be read nor made.
     pub fn new(settings: Settings) -> io::Result<Accounts> {
         let secret = secret(settings.secret_file.as_deref())?;
         let accounts = Accounts {
@@ -188,8 +189,8 @@ impl Accounts {
         resolve::resolve(self, address)
     }
 
-    /// May `user` send mail as `sender`? As every address whose mail he gets: his own, with +detail, aliases that lead to
-    /// him or list him, and all of a domain whose catch-all he is. Not while the files that say so are in doubt.
+    /// May `user` send mail as `sender`? As every address whose mail he gets: his own, with +detail, aliases that lead
+    /// to him or list him, and all of a domain whose catch-all he is. Not while the files that say so are in doubt.
     pub fn may_send_as(&self, user: &User, sender: &Address) -> bool {
         match self.resolve(sender) {
             Resolved::Local(recipients) => recipients.iter().any(|recipient| recipient.user.login == user.login),
@@ -269,8 +270,8 @@ impl Accounts {
         }
     }
 
-    /// Somebody's password, always the same one for a name: a login of a user who does not exist is checked against it, so
-    /// that the check costs what checks cost here.
+    /// Somebody's password, always the same one for a name: a login of a user who does not exist is checked against it,
+    /// so that the check costs what checks cost here.
     fn decoy(&self, name: &str) -> Option<password::Stored> {
         let (served, _) = self.domains.all(USUAL);
         let at = name.rsplit_once('@').map(|(_, at)| domain::canonical(at)).or_else(|| self.default_domain(USUAL));

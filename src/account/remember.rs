@@ -1,9 +1,9 @@
 //! Logins that were right a short time ago, so that a client that polls does not cost a password hash each time.
 //!
-//! Owns keyed hashes (HMAC-SHA-256 with a key that lives as long as the process) of login, password and version of the users
-//! file: the table tells nothing about passwords to whoever reads it without the key, and a changed users file
-//! makes every entry of it useless at once. Entries end ten minutes after the real check; using one does not
-//! prolong it. Bounded; when full, all are forgotten, which costs each user one hash.
+//! Owns keyed hashes (HMAC-SHA-256 with a key that lives as long as the process) of login, password and version of the
+//! users file: the table tells nothing about passwords to whoever reads it without the key, and a changed users file
+//! makes every entry of it useless at once. Entries end ten minutes after the real check; using one does not prolong
+//! it. Bounded; when full, all are forgotten, which costs each user one hash.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

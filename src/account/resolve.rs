@@ -1,10 +1,10 @@
 //! Where mail for an address goes.
 //!
-//! Owns the walk from an address through aliases to users. In this order, the first that is there counts: an alias of the whole
-//! local part, a user of that name; the same for the part before the `+`; the catch-all `@`; and for `postmaster`
-//! somebody who will read it (below). An alias that lists its own name means the user of that name, so that `alice: alice,
-//! bob` sends bob a copy. Members that do not exist are logged and passed over as long as there are others: mail to a
-//! team must not bounce because somebody left.
+//! Owns the walk from an address through aliases to users. In this order, the first that is there counts: an alias of
+//! the whole local part, a user of that name; the same for the part before the `+`; the catch-all `@`; and for
+//! `postmaster` somebody who will read it (below). An alias that lists its own name means the user of that name, so
+//! that `alice: alice, bob` sends bob a copy. Members that do not exist are logged and passed over as long as there are
+//! others: mail to a team must not bounce because somebody left.
 //!
 //! Refuses, as [`Resolved::Broken`]: loops, more than [`MAX_NESTING`] aliases in a row, more than [`MAX_EXPANSION`]
 //! addresses, members elsewhere (nothing can be sent there yet), and an alias that leads to nobody at all. A file in

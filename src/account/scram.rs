@@ -7,11 +7,11 @@
 //! server-final  v=signature              <- Proof::check
 //! ```
 //!
-//! Owns the grammar and the arithmetic. Refuses extensions that must be understood (`m=`), a proof over another
-//! nonce or channel, and the channel-binding flag `y` ("I could bind, but you did not offer it") when we did offer it:
-//! then somebody between us has removed -PLUS from the list (RFC 5802 6). The only channel binding is `tls-exporter` (RFC
-//! 9266), which is safe with TLS 1.3. A user who does not exist gets salt and iterations like everybody else, always the
-//! same for a name, and a proof that never fits.
+//! Owns the grammar and the arithmetic. Refuses extensions that must be understood (`m=`), a proof over another nonce
+//! or channel, and the channel-binding flag `y` ("I could bind, but you did not offer it") when we did offer it: then
+//! somebody between us has removed -PLUS from the list (RFC 5802 6). The only channel binding is `tls-exporter` (RFC
+//! 9266), which is safe with TLS 1.3. A user who does not exist gets salt and iterations like everybody else, always
+//! the same for a name, and a proof that never fits.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,6 +1,7 @@
 //! A domain we serve, with its users and aliases.
 //!
-//! Owns the tables made from `domains/NAME/users` and `domains/NAME/aliases`. Every question is answered with yes, no, or [`Found::Later`]: a file in doubt never makes somebody unknown.
+//! Owns the tables made from `domains/NAME/users` and `domains/NAME/aliases`. Every question is answered with yes, no,
+//! or [`Found::Later`]: a file in doubt never makes somebody unknown.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

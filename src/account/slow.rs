@@ -1,9 +1,9 @@
 //! Slows those who guess passwords.
 //!
-//! Owns a count of failures for each address (IPv6: each /64, which is what one customer has) and each login name. The count
-//! halves with time. From it comes a pause *before* the next check, so that somebody who hangs up instead of waiting for
-//! the answer gains nothing. Both counts matter: one address that tries many names, and many addresses that try
-//! one. The pause has an upper end: a stranger must not be able to lock a user out, and a remembered login does not
+//! Owns a count of failures for each address (IPv6: each /64, which is what one customer has) and each login name. The
+//! count halves with time. From it comes a pause *before* the next check, so that somebody who hangs up instead of
+//! waiting for the answer gains nothing. Both counts matter: one address that tries many names, and many addresses that
+//! try one. The pause has an upper end: a stranger must not be able to lock a user out, and a remembered login does not
 //! come here at all. Loopback and the networks that the configuration names are neither counted nor slowed.
 
 use std::collections::HashMap;

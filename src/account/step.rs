@@ -12,8 +12,9 @@ pub enum Step {
     Challenge(Vec<u8>),
     /// Return it as `Want::Work`, and pass the answer to [`super::Login::answered`].
     Work(Work),
-    /// Return it as `Want::Pause` without any output, and call [`super::Login::resumed`] when it is over. It comes before the
-    /// check (an address or login that failed often) and before a refusal (every failure takes the same time).
+    /// Return it as `Want::Pause` without any output, and call [`super::Login::resumed`] when it is over. It comes
+    /// before the check (an address or login that failed often) and before a refusal (every failure takes the same
+    /// time).
     Pause(Duration),
     /// In. Keep the seat as long as the session lives: it counts connections of this user.
     Granted(Arc<User>, Seat),

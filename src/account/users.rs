@@ -4,10 +4,10 @@
 //! name:{SCHEME}password:uid:gid:gecos:home:shell:extra fields separated by spaces
 //! ```
 //!
-//! Owns the reading of such lines and the writing of new ones; the file itself is written by the admin, or by
-//! `mailcote user`. Only the first field is required. A password field that is empty or begins with `!` or `*` locks the
-//! login; mail is still taken. Of the extra fields these are understood, with or without `userdb_` before them, and all
-//! others are left alone as somebody else's:
+//! Owns the reading of such lines and the writing of new ones; the file itself is written by the admin, or by `mailcote
+//! user`. Only the first field is required. A password field that is empty or begins with `!` or `*` locks the login;
+//! mail is still taken. Of the extra fields these are understood, with or without `userdb_` before them, and all others
+//! are left alone as somebody else's:
 //!
 //! | field | meaning |
 //! |---|---|

@@ -2,9 +2,10 @@
 //!
 //! Owns when to look (`stat`, at most once a second, or more often for a caller who is about to say "unknown"), when a
 //! change may be believed, and what to answer while it may not. A file may be half written: if it does not end with a
-//! line end, or was edited in place and shrank, it is believed once it has been left alone for a second. A file that was
-//! replaced by rename is believed at once, and so is the first one. Until then, and when it cannot be read, the last good content stands and is called
-//! doubtful, so that the caller says "try later" and never "unknown user". Each new trouble is logged once.
+//! line end, or was edited in place and shrank, it is believed once it has been left alone for a second. A file that
+//! was replaced by rename is believed at once, and so is the first one. Until then, and when it cannot be read, the
+//! last good content stands and is called doubtful, so that the caller says "try later" and never "unknown user". Each
+//! new trouble is logged once.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -23,8 +24,8 @@ const SETTLED: Duration = Duration::from_secs(1);
 /// A file younger than this when it was read may change again without a new time stamp (clock ticks of file systems are
 /// 1 to 10 ms): it is read again at the next look.
 const TICK: Duration = Duration::from_millis(50);
-/// How long a file may be missing before it counts as removed: editors that keep a backup rename the old file away before
-/// they write the new one.
+/// How long a file may be missing before it counts as removed: editors that keep a backup rename the old file away
+/// before they write the new one.
 const MISSING: Duration = Duration::from_secs(5);
 /// Bytes in such a file: 64 MiB is half a million users; more is a mistake (a log, a device).
 const MAX_FILE: u64 = 64 * 1024 * 1024;

@@ -1,7 +1,7 @@
 //! CAPA (RFC 2449 5) and STLS (RFC 2595 4).
 //!
-//! CAPA tells what holds at this moment: USER, SASL and STLS only while they would be accepted. Bytes that were sent behind
-//! STLS in clear could be anybody's: they are thrown away and the connection is closed.
+//! CAPA tells what holds at this moment: USER, SASL and STLS only while they would be accepted. Bytes that were sent
+//! behind STLS in clear could be anybody's: they are thrown away and the connection is closed.
 
 use super::login;
 use super::reply::{self, err, ok};

@@ -1,8 +1,9 @@
 //! DELE, RSET, NOOP and QUIT (RFC 1939 5, 6).
 //!
-//! DELE only marks. QUIT after login enters the UPDATE state: messages that were fetched and stay get `\Seen`, then the marked
-//! ones are removed and the directory synced, and only then `+OK` is said. If some cannot be removed the client is
-//! told so with `-ERR`; those that were removed are removed. A failure to set `\Seen` is logged and does not keep the rest from being done.
+//! DELE only marks. QUIT after login enters the UPDATE state: messages that were fetched and stay get `\Seen`, then the
+//! marked ones are removed and the directory synced, and only then `+OK` is said. If some cannot be removed the client
+//! is told so with `-ERR`; those that were removed are removed. A failure to set `\Seen` is logged and does not keep
+//! the rest from being done.
 
 use super::maildrop::{self, Maildrop};
 use super::reply::{self, err, ok};

@@ -1,7 +1,7 @@
 //! UTF8 and LANG (RFC 6856).
 //!
-//! There is one language, English, so that LANG only ever confirms it. What UTF8 changes is in `retrieve.rs`. UTF8 is announced
-//! without USER: login names in UTF-8 would need SASLprep to be compared.
+//! There is one language, English, so that LANG only ever confirms it. What UTF8 changes is in `retrieve.rs`. UTF8 is
+//! announced without USER: login names in UTF-8 would need SASLprep to be compared.
 
 use super::reply;
 use super::reply::ok;

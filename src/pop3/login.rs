@@ -1,8 +1,8 @@
 //! USER and PASS (RFC 1939 7), AUTH (RFC 5034).
 //!
-//! Owns the lines; what they mean is [`Login`]'s. Nothing is possible in clear off loopback. A login that is granted opens the
-//! mailbox at once; if that fails (in use, disk trouble) the session is as before the login, with the reason in
-//! brackets, so that clients do not ask for another password.
+//! Owns the lines; what they mean is [`Login`]'s. Nothing is possible in clear off loopback. A login that is granted
+//! opens the mailbox at once; if that fails (in use, disk trouble) the session is as before the login, with the reason
+//! in brackets, so that clients do not ask for another password.
 
 use super::maildrop::Maildrop;
 use super::reply::{self, err, ok};

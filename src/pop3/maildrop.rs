@@ -1,8 +1,8 @@
 //! The messages of a session, numbered as they were at login (RFC 1939 5).
 //!
-//! Owns the numbering, the marks of DELE and which messages were fetched, the exclusive use of the mailbox and the user's
-//! seat. New mail is not seen before the next login. A message that another program removes keeps its number; asked for, it
-//! is gone. Changes nothing on disk by itself.
+//! Owns the numbering, the marks of DELE and which messages were fetched, the exclusive use of the mailbox and the
+//! user's seat. New mail is not seen before the next login. A message that another program removes keeps its number;
+//! asked for, it is gone. Changes nothing on disk by itself.
 
 use std::sync::Arc;
 
@@ -106,8 +106,8 @@ impl Maildrop {
         Ok(size)
     }
 
-    /// Its UIDL: the one that is stored with it, else what Dovecot's default `%08Xu%08Xv` makes: UID and UIDVALIDITY, each
-    /// as eight hexadecimal digits in lower case.
+    /// Its UIDL: the one that is stored with it, else what Dovecot's default `%08Xu%08Xv` makes: UID and UIDVALIDITY,
+    /// each as eight hexadecimal digits in lower case.
     pub fn uidl(&self, index: Index) -> String {
         let uid = self.uid(index);
         let stored = self.mailbox.stored_uidl(uid);

@@ -1,8 +1,9 @@
 //! RETR and TOP (RFC 1939 5, 7): messages on their way to the client.
 //!
-//! A message costs few system calls: open, a read for each block and one to find the end, close. It is converted (CRLF, dots) into the output block by block,
-//! never held whole. Refuses, before the first octet, a message that needs UTF8 mode (see the module of `pop3`). A file that cannot
-//! be read to its end ends the connection without the final dot, so that the client cannot take a part for the whole.
+//! A message costs few system calls: open, a read for each block and one to find the end, close. It is converted (CRLF,
+//! dots) into the output block by block, never held whole. Refuses, before the first octet, a message that needs UTF8
+//! mode (see the module of `pop3`). A file that cannot be read to its end ends the connection without the final dot, so
+//! that the client cannot take a part for the whole.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -126,7 +127,8 @@ fn read(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Has the header UTF-8, and did the message come by SMTPUTF8, as its Received fields tell (RFC 6531 4.3: `with UTF8SMTP`)?
+/// Has the header UTF-8, and did the message come by SMTPUTF8, as its Received fields tell (RFC 6531 4.3: `with
+/// UTF8SMTP`)?
 fn needs_utf8(block: &[u8]) -> bool {
     let header = header(block);
     if header.is_ascii() {

@@ -7,8 +7,9 @@
 //!            +---------- QUIT -----------+-----> a task that removes; closed
 //! ```
 //!
-//! Pipelined commands are worked off in one step as long as their answers fit into [`crate::wire::STEP_BYTES`], so that the answers
-//! leave in one write (RFC 2449 6.6). A long answer is a [`Task`], which gets a turn until the output is full.
+//! Pipelined commands are worked off in one step as long as their answers fit into [`crate::wire::STEP_BYTES`], so that
+//! the answers leave in one write (RFC 2449 6.6). A long answer is a [`Task`], which gets a turn until the output is
+//! full.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,7 +25,8 @@ use crate::wire::{Event, Input, Out, Peer, Session, Tls, Want, sasl};
 
 /// Octets in a command line without CRLF (RFC 2449 4: 255 with it). AUTH may be longer, as its initial response is.
 const MAX_COMMAND: usize = 253;
-/// How long a client may be silent before it logs in: people do not type POP3, and a login with a second factor takes a minute.
+/// How long a client may be silent before it logs in: people do not type POP3, and a login with a second factor takes a
+/// minute.
 const LOGIN_PATIENCE: Duration = Duration::from_secs(180);
 /// How long a client may be silent after login (RFC 1939 3: at least ten minutes).
 const PATIENCE: Duration = Duration::from_secs(600);

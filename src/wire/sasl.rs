@@ -1,13 +1,14 @@
 //! How SASL messages travel on a line: base64, strictly.
 //!
 //! Owns the coding that SMTP (RFC 4954 4), POP3 (RFC 5034 4) and IMAP (RFC 3501 6.2.2, RFC 4959 3) share: a message is
-//! base64 of RFC 4648 4 with its padding and nothing else, `=` stands for an empty initial response, `*` cancels. Refuses
-//! anything else as malformed.
+//! base64 of RFC 4648 4 with its padding and nothing else, `=` stands for an empty initial response, `*` cancels.
+//! Refuses anything else as malformed.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Octets in a line of an exchange without CRLF: 12288 with it (RFC 4954 4), the largest that any of the protocols must take.
+/// Octets in a line of an exchange without CRLF: 12288 with it (RFC 4954 4), the largest that any of the protocols must
+/// take.
 pub const MAX_LINE: usize = 12288 - 2;
 
 /// A line of the client in an exchange.

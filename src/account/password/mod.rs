@@ -1,9 +1,9 @@
 //! Passwords as they are stored: `{SCHEME}text`, and whether a given one is right.
 //!
-//! Owns the table of schemes that Dovecot's `doveadm pw` writes and we verify, and the making of new ones. Refuses, when
-//! a line is read and not when a user logs in: unknown schemes, and text that is not of its scheme's form. Fails with a
-//! [`Malformed`] in words for the admin. Costs are the admin's choice; [`Stored::verify`] is slow work and belongs on the
-//! bounded pool. Leaves nothing on disk.
+//! Owns the table of schemes that Dovecot's `doveadm pw` writes and we verify, and the making of new ones. Refuses,
+//! when a line is read and not when a user logs in: unknown schemes, and text that is not of its scheme's form. Fails
+//! with a [`Malformed`] in words for the admin. Costs are the admin's choice; [`Stored::verify`] is slow work and
+//! belongs on the bounded pool. Leaves nothing on disk.
 //!
 //! A text may be written in another coding: `{SSHA256.HEX}`, `{ARGON2ID.B64}`. Without a suffix a digest may be in
 //! base64 or hex, recognized by its length, as Dovecot does. Without `{SCHEME}` a text that begins like a crypt(3)
