@@ -191,8 +191,15 @@ fn read_list(
     let (mut lock, mut aside) = (lock, None);
     let (header, records) = match UidList::read(dir)? {
         Found::Whole(list, records) => {
-            forget_other_validity(memory, list.header().uid_validity);
-            return Ok((list, records, false));
+            let header = list.header();
+            forget_other_validity(memory, header.uid_validity);
+            // The list is written first, and synced: it can lack what the journal has only if somebody cut or restored it, or if
+            // the disk was full.
+            if header.next_uid >= next_by_journal(memory) {
+                return Ok((list, records, false));
+            }
+            tracing::error!(path = %dir.display(), "dovecot-uidlist lacks UIDs that were given: completed from the journal");
+            rebuilt(Some(Damage { line: 0, why: "", header: Some(header.clone()), records }), memory)
         }
         Found::Missing => match rebuilt(None, memory) {
             None => courier::uids(dir)?,
@@ -241,6 +248,12 @@ fn forget_other_validity(memory: &mut Memory, uid_validity: u32) {
     }
 }
 
+/// No UID below this one may be given, as far as the journal knows.
+fn next_by_journal(memory: &Memory) -> u32 {
+    let given = memory.expunged.iter().map(|(_, uid)| *uid).chain(memory.messages.keys().copied());
+    memory.folder.as_ref().map_or(1, |folder| folder.next_uid).max(given.max().map_or(1, |uid| uid + 1))
+}
+
 /// What the journal and the readable part of a damaged list know. `None` if nobody knows the UIDVALIDITY.
 pub(super) fn rebuilt(damage: Option<Damage>, memory: &Memory) -> Option<(Header, Vec<Record>)> {
     let (from_list, readable) = damage.map_or((None, Vec::new()), |damage| (damage.header, damage.records));
@@ -257,8 +270,7 @@ pub(super) fn rebuilt(damage: Option<Damage>, memory: &Memory) -> Option<(Header
         (None, None) => return None,
         (list, journal) => {
             records.extend(memory.messages.iter().map(|(uid, known)| (*uid, Record::new(*uid, &known.base))));
-            let highest = memory.expunged.iter().map(|(_, uid)| uid + 1).max().unwrap_or(1);
-            let next = journal.as_ref().map_or(1, |journal| journal.next_uid).max(highest);
+            let next = next_by_journal(memory);
             let guid = journal.as_ref().map_or(String::new(), |journal| journal.guid.clone());
             let mut header = list.or(journal)?;
             header.next_uid = header.next_uid.max(next);

@@ -62,6 +62,16 @@ fn a_damaged_uidlist_is_set_aside_and_rebuilt() {
 }
 
 #[test]
+fn a_uidlist_that_lost_its_end_is_completed() {
+    let (at, validity) = with_history();
+    let text = fs::read_to_string(list(&at)).unwrap();
+    fs::write(list(&at), &text[..text.find("\n4 ").unwrap() + 3]).unwrap();
+    assert_unchanged(&at, validity, "cut");
+    let at = at.restart();
+    assert_unchanged(&at, validity, "completed");
+}
+
+#[test]
 fn a_uidlist_or_a_journal_alone_is_enough() {
     let (at, validity) = with_history();
     fs::remove_file(list(&at)).unwrap();
