@@ -109,14 +109,19 @@ impl Context {
         if states.has(now) { Ok(()) } else { Err(Reply::bad(why)) }
     }
 
-    /// Write what changed in the open mailbox, if one is open, until the output is full; returns whether all is written.
-    pub fn announce(&mut self, expunges: bool, with_uid: bool, out: &mut Out) -> store::Result<bool> {
+    /// Write what changed in the open mailbox, if one is open, until the output is full; returns whether all is written. A session that was
+    /// only `woken` does not wait for one that is at work: it is woken again.
+    pub fn announce(&mut self, expunges: bool, with_uid: bool, woken: bool, out: &mut Out) -> store::Result<bool> {
         let State::Selected(_, selected) = &mut self.state else {
             return Ok(true);
         };
-        let Selected { mailbox, view, read_only, .. } = selected.as_mut();
+        let Selected { mailbox, view, read_only, notice, .. } = selected.as_mut();
         if !view.has_news() {
-            mailbox.refresh()?;
+            if woken {
+                mailbox.refresh_if_free(notice.raiser())?
+            } else {
+                mailbox.refresh()?
+            }
             view.collect(mailbox, expunges, Own::None);
         }
         Ok(view.flush(mailbox, *read_only, with_uid, out))

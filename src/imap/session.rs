@@ -241,7 +241,7 @@ impl Imap {
         if let Some(expunges) = expunges
             && reply.condition != Condition::Bad
         {
-            match self.context.announce(expunges, running.uid, out) {
+            match self.context.announce(expunges, running.uid, false, out) {
                 Ok(true) => {}
                 Ok(false) => {
                     self.doing = Doing::Ending(running, reply);

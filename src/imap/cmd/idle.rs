@@ -17,6 +17,7 @@ struct Idle;
 
 impl Job for Idle {
     fn step(&mut self, context: &mut Context, wake: Wake, out: &mut Out) -> Result<Progress, Reply> {
+        let woken = matches!(wake, Wake::Notice);
         match wake {
             Wake::Begin => {
                 if let Ok(selected) = context.selected() {
@@ -30,7 +31,7 @@ impl Job for Idle {
             Wake::Line(_) => return Err(Reply::bad("Expected DONE")),
             Wake::Flushed | Wake::Notice | Wake::Answer(_) => {}
         }
-        match context.announce(true, false, out) {
+        match context.announce(true, false, woken, out) {
             Ok(true) => {}
             Ok(false) => return Ok(Progress::Continue),
             // Not waiting for DONE: the session finds the same and says BYE.

@@ -12,7 +12,6 @@ use std::fs::{File as OsFile, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
-use std::sync::MutexGuard;
 
 use nix::fcntl::OFlag;
 
@@ -21,7 +20,7 @@ use super::super::watch::Which;
 use super::super::{Error, FILE_MODE, Owner, Result};
 use super::append::{Incoming, target};
 use super::refresh::Effort;
-use super::{Disk, MAX_LOOKS, Mailbox};
+use super::{Disk, MAX_LOOKS, Mailbox, Working};
 use crate::fsio;
 use crate::mail::Flags;
 
@@ -210,7 +209,7 @@ impl Mailbox {
     }
 
     /// Both folders' locks, the one at the lower address first, so that two opposite moves do not wait for each other.
-    fn lock_both<'a>(&'a self, to: &'a Mailbox) -> Result<(MutexGuard<'a, Disk>, MutexGuard<'a, Disk>)> {
+    fn lock_both<'a>(&'a self, to: &'a Mailbox) -> Result<(Working<'a>, Working<'a>)> {
         let (here, there) = if std::ptr::from_ref(self) < std::ptr::from_ref(to) {
             let here = self.lock_disk();
             (here, to.lock_disk())

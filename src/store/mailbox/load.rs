@@ -77,6 +77,7 @@ impl Mailbox {
             closed: AtomicBool::new(false),
             counted: AtomicBool::new(false),
             in_pop3: AtomicBool::new(false),
+            passed_over: Mutex::default(),
             pending: Arc::new(Pending::default()),
             disk: Mutex::new(disk),
             state: RwLock::new(state),

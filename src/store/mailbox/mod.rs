@@ -52,9 +52,10 @@ mod tests;
 mod write;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use std::time::Instant;
 
 pub use self::append::NewMessage;
@@ -89,6 +90,8 @@ pub struct Mailbox {
     /// The folder was deleted, renamed or replaced: every call fails with [`Error::NotFound`].
     closed: AtomicBool,
     in_pop3: AtomicBool,
+    /// Sessions that were woken, found somebody at work and went away.
+    passed_over: Mutex<Vec<Raiser>>,
     /// Sizes were counted that the uidlist does not have yet.
     counted: AtomicBool,
     pending: Arc<Pending>,
@@ -211,7 +214,7 @@ impl Mailbox {
     }
 
     /// Who does the work, and nobody else meanwhile. In this order: identity first, so that nobody waits on us for it.
-    fn enter(&self) -> Result<(Assumed, MutexGuard<'_, Disk>)> {
+    fn enter(&self) -> Result<(Assumed, Working<'_>)> {
         let owner = self.assume()?;
         let disk = self.lock_disk();
         if self.is_closed() {
@@ -225,7 +228,7 @@ impl Mailbox {
     }
 
     /// As [`Mailbox::enter`], for a change.
-    fn enter_to_change(&self) -> Result<(Assumed, MutexGuard<'_, Disk>)> {
+    fn enter_to_change(&self) -> Result<(Assumed, Working<'_>)> {
         if self.is_read_only() {
             return Err(Error::ReadOnly(self.dir.clone()));
         }
@@ -260,13 +263,35 @@ impl Mailbox {
         path
     }
 
-    fn lock_disk(&self) -> MutexGuard<'_, Disk> {
-        // A panic may have left the table behind the disk; the next scan repairs that, so go on.
-        self.disk.lock().unwrap_or_else(|poisoned| {
-            self.pending.rescan();
-            self.disk.clear_poison();
-            poisoned.into_inner()
+    fn lock_disk(&self) -> Working<'_> {
+        Working { mailbox: self, disk: Some(self.disk.lock().unwrap_or_else(|poisoned| self.recover(poisoned))) }
+    }
+
+    /// As [`Mailbox::lock_disk`], but if somebody is at work, they raise `raiser` when they are done, and this is `None`.
+    fn lock_disk_if_free(&self, raiser: Raiser) -> Option<Working<'_>> {
+        let try_lock = || match self.disk.try_lock() {
+            Ok(disk) => Some(Working { mailbox: self, disk: Some(disk) }),
+            Err(TryLockError::Poisoned(poisoned)) => {
+                Some(Working { mailbox: self, disk: Some(self.recover(poisoned)) })
+            }
+            Err(TryLockError::WouldBlock) => None,
+        };
+        try_lock().or_else(|| {
+            self.passed_over().push(raiser);
+            // Whoever has finished between the two has not seen the note.
+            try_lock()
         })
+    }
+
+    fn passed_over(&self) -> MutexGuard<'_, Vec<Raiser>> {
+        self.passed_over.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A panic may have left the table behind the disk; the next scan repairs that, so go on.
+    fn recover<'a>(&self, poisoned: PoisonError<MutexGuard<'a, Disk>>) -> MutexGuard<'a, Disk> {
+        self.pending.rescan();
+        self.disk.clear_poison();
+        poisoned.into_inner()
     }
 
     fn state(&self) -> RwLockReadGuard<'_, State> {
@@ -275,6 +300,36 @@ impl Mailbox {
 
     fn write_state(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The one who changes the folder.
+struct Working<'a> {
+    mailbox: &'a Mailbox,
+    disk: Option<MutexGuard<'a, Disk>>,
+}
+
+impl Deref for Working<'_> {
+    type Target = Disk;
+
+    fn deref(&self) -> &Disk {
+        self.disk.as_ref().expect("taken by drop only")
+    }
+}
+
+impl DerefMut for Working<'_> {
+    fn deref_mut(&mut self) -> &mut Disk {
+        self.disk.as_mut().expect("taken by drop only")
+    }
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.disk = None;
+        // Sessions that did not want to wait are woken again: only they, or they would wake each other for ever.
+        for raiser in std::mem::take(&mut *self.mailbox.passed_over()) {
+            raiser.raise();
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use super::pending::{Notes, What};
 use super::scan::{self, Difference, File, Known, Stamp};
 use super::table::{Table, base_of};
 use super::{Disk, Mailbox};
+use crate::notice::Raiser;
 
 /// The watch is this late at most; then it is not believed, and the directories are read. Usually it is some 50 microseconds.
 const WATCH_LAG: Duration = Duration::from_millis(100);
@@ -43,6 +44,17 @@ impl Mailbox {
     /// vanished ones are expunged; changed names change flags.
     pub fn refresh(&self) -> Result<()> {
         let (_owner, mut disk) = self.enter()?;
+        self.refresh_locked(&mut disk, Effort::Needed)
+    }
+
+    /// As [`Mailbox::refresh`], for a session that was woken and asks for nothing: if somebody is at work on the folder it does not wait, but
+    /// is woken by `raiser` when they are done. So many sessions in IDLE on one busy folder do not hold many threads.
+    pub fn refresh_if_free(&self, raiser: Raiser) -> Result<()> {
+        let _owner = self.assume()?;
+        let Some(mut disk) = self.lock_disk_if_free(raiser) else { return Ok(()) };
+        if self.is_closed() {
+            return Err(Error::NotFound);
+        }
         self.refresh_locked(&mut disk, Effort::Needed)
     }
 

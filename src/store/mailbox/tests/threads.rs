@@ -177,3 +177,25 @@ fn a_folder_is_deleted_before_or_after_a_change_in_it_and_not_meanwhile() {
         assert!(is_there.join().unwrap());
     });
 }
+
+#[test]
+fn who_was_passed_over_is_woken_again() {
+    let at = Fixture::new();
+    let inbox = at.inbox();
+    let notice = Notice::new();
+    inbox.listen(notice.raiser());
+    let working = inbox.lock_disk();
+    at.drop_in("new", "1.x", "x\n");
+    // Does not wait, although somebody is at work.
+    inbox.refresh_if_free(notice.raiser()).unwrap();
+    let start = Instant::now();
+    while !notice.take() {
+        assert!(start.elapsed() < PATIENCE);
+    }
+    inbox.refresh_if_free(notice.raiser()).unwrap();
+    assert!(uids(&inbox).is_empty());
+    drop(working);
+    assert!(notice.take(), "the work is done: look again");
+    inbox.refresh_if_free(notice.raiser()).unwrap();
+    assert_eq!(uids(&inbox), [1]);
+}
