@@ -199,10 +199,8 @@ impl Site {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
         }
         let header = tokio::time::timeout(PROXY_HEADER, proxy::read(socket)).await;
-        match header.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no PROXY header in time"))?? {
-            proxy::Header::Client(remote, local) => (peer.remote, peer.local) = (remote, local),
-            proxy::Header::Own => {}
-        }
+        let header = header.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no PROXY header in time"))??;
+        (peer.remote, peer.local) = header.believed(peer.remote, peer.local);
         Ok(())
     }
 }

@@ -35,6 +35,19 @@ pub enum Header {
     Own,
 }
 
+impl Header {
+    /// Whom the connection is from and to, when the socket's own addresses are these. A client on the proxy's machine has a loopback
+    /// address there; for us it is where the proxy is, or it would pass for a client on this machine, who may do more.
+    pub fn believed(self, remote: SocketAddr, local: SocketAddr) -> (SocketAddr, SocketAddr) {
+        let is_here = |address: SocketAddr| address.ip().to_canonical().is_loopback();
+        match self {
+            Header::Client(client, _) if is_here(client) && !is_here(remote) => (remote, local),
+            Header::Client(client, to) => (client, to),
+            Header::Own => (remote, local),
+        }
+    }
+}
+
 /// Read the header.
 pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Header> {
     let mut bytes = vec![0; V1_MIN];
@@ -124,6 +137,23 @@ fn malformed(what: &'static str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_on_the_proxys_machine_is_not_on_ours() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let (far, near, local) = (at("10.0.0.1:9"), at("127.0.0.1:9"), at("10.0.0.2:143"));
+        let (client, own, mapped) = (at("192.0.2.7:5"), at("127.0.0.1:5"), at("[::ffff:127.0.0.1]:5"));
+        for (header, remote, want) in [
+            (Header::Client(client, local), far, (client, local)),
+            (Header::Client(client, local), near, (client, local)),
+            (Header::Client(own, own), far, (far, local)),
+            (Header::Client(mapped, mapped), far, (far, local)),
+            (Header::Client(own, own), near, (own, own)),
+            (Header::Own, far, (far, local)),
+        ] {
+            assert_eq!(header.believed(remote, local), want, "{header:?} by {remote}");
+        }
+    }
 
     fn parse(bytes: &[u8]) -> io::Result<(Header, Vec<u8>)> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
