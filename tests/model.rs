@@ -198,11 +198,12 @@ fn walk(seed: u64, show: bool) {
 
 #[test]
 fn clients_and_files_agree() {
-    if let Some(seed) = std::env::var("MODEL_SEED").ok().and_then(|seed| seed.parse().ok()) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    if let Some(seed) = number("MODEL_SEED") {
         walk(seed, true);
         return;
     }
-    let failed: Vec<u64> =
-        (1..=SEEDS).filter(|seed| std::panic::catch_unwind(|| walk(*seed, false)).is_err()).collect();
+    let seeds = 1..=number("MODEL_SEEDS").unwrap_or(SEEDS);
+    let failed: Vec<u64> = seeds.filter(|seed| std::panic::catch_unwind(|| walk(*seed, false)).is_err()).collect();
     assert!(failed.is_empty(), "failed with seeds {failed:?}; see the messages above, or MODEL_SEED=n for one of them");
 }
