@@ -1,11 +1,11 @@
-//! CREATE and DELETE (RFC 3501 6.3.3, 6.3.4; CREATE-SPECIAL-USE, RFC 6154).
+//! CREATE (RFC 3501 6.3.3), with a special use (CREATE-SPECIAL-USE, RFC 6154).
 
 use crate::imap::job::{Begun, Call};
 use crate::imap::parse::{Cursor, Result as Parsed};
 use crate::imap::reply::Reply;
 use crate::store::{Error, Role};
 
-pub(super) fn create(mut call: Call<'_>) -> Result<Begun, Reply> {
+pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;
     let mailbox = call.args.mailbox()?;
     let uses = uses(&mut call.args)?;
@@ -48,16 +48,4 @@ fn role(uses: &[&str]) -> Result<Option<Role>, Reply> {
 /// RFC 6154 section 3: a mailbox that cannot have the use it is wanted for is not made.
 fn refused(why: &'static str) -> Reply {
     Reply::no("USEATTR", why)
-}
-
-pub(super) fn delete(mut call: Call<'_>) -> Result<Begun, Reply> {
-    call.args.space()?;
-    let mailbox = call.args.mailbox()?;
-    call.args.end()?;
-    let name = mailbox.name()?;
-    call.context.store()?.delete(&name)?;
-    if call.context.selected().is_ok_and(|selected| selected.name == name) {
-        call.context.unselect();
-    }
-    Ok(Reply::ok("Delete completed").into())
 }

@@ -3,9 +3,11 @@
 pub mod append;
 pub mod authenticate;
 pub mod capability;
+pub mod check;
 pub mod close;
 pub mod copy;
 pub mod create;
+pub mod delete;
 pub mod enable;
 pub mod expunge;
 pub mod fetch;
@@ -13,6 +15,7 @@ pub mod id;
 pub mod idle;
 pub mod list;
 pub mod login;
+pub mod logout;
 pub mod namespace;
 pub mod noop;
 pub mod rename;
@@ -22,6 +25,7 @@ pub mod starttls;
 pub mod status;
 pub mod store;
 pub mod subscribe;
+pub mod unselect;
 
 use super::context::Context;
 use super::frame::Verdict;
@@ -101,7 +105,7 @@ pub static TABLE: &[Row] = {
         // Any state.
         row("CAPABILITY", S::ANY, All, capability::begin),
         row("NOOP", S::ANY, All, noop::begin),
-        row("LOGOUT", S::ANY, Nothing, noop::logout),
+        row("LOGOUT", S::ANY, Nothing, logout::begin),
         row("ID", S::ANY, All, id::begin),
         // Not authenticated.
         row("STARTTLS", S::NOT_AUTHENTICATED, Nothing, starttls::begin),
@@ -112,8 +116,8 @@ pub static TABLE: &[Row] = {
         row("NAMESPACE", S::LOGGED_IN, All, namespace::begin),
         row("SELECT", S::LOGGED_IN, Nothing, select::select),
         row("EXAMINE", S::LOGGED_IN, Nothing, select::examine),
-        row("CREATE", S::LOGGED_IN, All, create::create),
-        row("DELETE", S::LOGGED_IN, All, create::delete),
+        row("CREATE", S::LOGGED_IN, All, create::begin),
+        row("DELETE", S::LOGGED_IN, All, delete::begin),
         row("RENAME", S::LOGGED_IN, All, rename::begin),
         row("SUBSCRIBE", S::LOGGED_IN, All, subscribe::subscribe),
         row("UNSUBSCRIBE", S::LOGGED_IN, All, subscribe::unsubscribe),
@@ -124,9 +128,9 @@ pub static TABLE: &[Row] = {
         Row { literal: Some(append::announced), ..row("APPEND", S::LOGGED_IN, All, append::begin) },
         row("IDLE", S::LOGGED_IN, All, idle::begin),
         // Selected.
-        row("CHECK", S::SELECTED, All, noop::check),
-        row("CLOSE", S::SELECTED, Nothing, close::close),
-        row("UNSELECT", S::SELECTED, Nothing, close::unselect),
+        row("CHECK", S::SELECTED, All, check::begin),
+        row("CLOSE", S::SELECTED, Nothing, close::begin),
+        row("UNSELECT", S::SELECTED, Nothing, unselect::begin),
         with_uid(row("EXPUNGE", S::SELECTED, All, expunge::begin)),
         with_uid(row("FETCH", S::SELECTED, ByNumber, fetch::begin)),
         with_uid(row("SEARCH", S::SELECTED, ByNumber, search::begin)),

@@ -1,11 +1,16 @@
 //! STORE and UID STORE (RFC 3501 6.4.6): change flags and tell what they are now.
 
-use crate::imap::job::{Begun, Call};
+use crate::imap::context::{Context, Selected};
+use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::parse::{Cursor, FlagSet, Result as Parsed, SequenceSet};
 use crate::imap::reply::Reply;
 use crate::imap::view::Own;
 use crate::mail::Flags;
 use crate::store::{Change, Message};
+use crate::wire::Out;
+
+/// Messages changed in one step: each is a rename, so that the others on this thread wait for some hundredths of a second.
+const MESSAGES_A_STEP: usize = 500;
 
 /// The arguments.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,23 +44,45 @@ fn arguments(cursor: &mut Cursor<'_>) -> Parsed<Arguments> {
 }
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
-    let Arguments { set, change, silent, flags } = arguments(&mut call.args)?;
+    let arguments = arguments(&mut call.args)?;
     let selected = call.context.writable()?;
-    let (mailbox, view) = (&selected.mailbox, &mut selected.view);
-    let uids = view.picked_uids(&view.pick(&set, call.uid)?);
-    let before = if silent { view.known_flags(mailbox, &uids) } else { Vec::new() };
-    mailbox.store_flags(&uids, change, flags.flags, &flags.keywords, None)?;
-    if silent {
-        let expected = expected(before, change, &flags, &mailbox.keywords());
-        view.collect(mailbox, call.uid, Own::Silent(&expected));
-    } else {
-        view.collect(mailbox, call.uid, Own::Echo(&uids));
+    let uids = selected.view.picked_uids(&selected.view.pick(&arguments.set, call.uid)?);
+    Ok(Begun::Job(Box::new(Store { arguments, by_uid: call.uid, uids, done: 0, expected: Vec::new() })))
+}
+
+struct Store {
+    arguments: Arguments,
+    by_uid: bool,
+    /// The messages, and how many of them are done.
+    uids: Vec<u32>,
+    done: usize,
+    /// What the client of a silent STORE knows without being told.
+    expected: Vec<(u32, Flags, u128)>,
+}
+
+impl Job for Store {
+    fn step(&mut self, context: &mut Context, _: Wake, _: &mut Out) -> Result<Progress, Reply> {
+        let Selected { mailbox, view, .. } = context.selected()?;
+        let Arguments { change, silent, ref flags, .. } = self.arguments;
+        let some = &self.uids[self.done..self.uids.len().min(self.done + MESSAGES_A_STEP)];
+        let before = if silent { view.known_flags(mailbox, some) } else { Vec::new() };
+        mailbox.store_flags(some, change, flags.flags, &flags.keywords, None)?;
+        if silent {
+            self.expected.extend(expected(before, change, flags, &mailbox.keywords()));
+        }
+        self.done += some.len();
+        if self.done < self.uids.len() {
+            return Ok(Progress::Continue);
+        }
+        let own = if silent { Own::Silent(&self.expected) } else { Own::Echo(&self.uids) };
+        view.collect(mailbox, self.by_uid, own);
+        let is_gone = |messages: &[Message], uid: &u32| messages.binary_search_by_key(uid, |m| m.uid).is_err();
+        if !self.by_uid && mailbox.read(|messages| self.uids.iter().any(|uid| is_gone(messages, uid))) {
+            let text = "Store completed, but some messages were expunged";
+            return Ok(Progress::Done(Reply::ok_code("EXPUNGEISSUED", text)));
+        }
+        Ok(Progress::Done(Reply::ok("Store completed")))
     }
-    let gone = |messages: &[Message]| uids.iter().any(|uid| messages.binary_search_by_key(uid, |m| m.uid).is_err());
-    if !call.uid && mailbox.read(gone) {
-        return Ok(Reply::ok_code("EXPUNGEISSUED", "Store completed, but some messages were expunged").into());
-    }
-    Ok(Reply::ok("Store completed").into())
 }
 
 /// What the flags of messages that were `before` are, if nobody but this session changed them.

@@ -1,0 +1,16 @@
+//! DELETE (RFC 3501 6.3.4). Whoever deletes the mailbox that he has open has none open afterwards.
+
+use crate::imap::job::{Begun, Call};
+use crate::imap::reply::Reply;
+
+pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
+    call.args.space()?;
+    let mailbox = call.args.mailbox()?;
+    call.args.end()?;
+    let name = mailbox.name()?;
+    call.context.store()?.delete(&name)?;
+    if call.context.selected().is_ok_and(|selected| selected.name == name) {
+        call.context.unselect();
+    }
+    Ok(Reply::ok("Delete completed").into())
+}
