@@ -1,5 +1,8 @@
 //! Tests of the session: how it ends, what it holds, and that it does not care how its input is cut.
 
+use proptest::test_runner::{Config, TestRunner};
+use proptest::{prop_assert, prop_assert_eq};
+
 use super::*;
 use crate::imap::testing::World;
 use crate::wire::Tls;
@@ -166,25 +169,27 @@ const PIECES: &[&str] = &[
     "logout",
 ];
 
-proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(150))]
-
-    /// However the input is cut, the answers are the same; nothing panics, and what is held stays bounded.
-    #[test]
-    fn random_conversations(picks in proptest::collection::vec((0..PIECES.len(), 1usize..4), 0..60), long in 0usize..3) {
+/// However the input is cut, the answers are the same; nothing panics, and what is held stays bounded.
+#[test]
+fn random_conversations() {
+    let world = World::new();
+    let pieces = proptest::collection::vec((0..PIECES.len(), 1usize..4), 0..60);
+    let config = Config { failure_persistence: None, ..Config::with_cases(300) };
+    let run = TestRunner::new(config).run(&(pieces, 0usize..3), |(picks, long)| {
         let mut said: String = picks.iter().flat_map(|(n, times)| std::iter::repeat_n(PIECES[*n], *times)).collect();
         if long > 0 {
-            said.insert_str(said.len() / 2, &"(".repeat(long * 40_000));
+            let middle = (0..=said.len() / 2).rev().find(|n| said.is_char_boundary(*n)).unwrap_or(0);
+            said.insert_str(middle, &"(".repeat(long * 40_000));
         }
-        let world = World::new();
-        let mut whole = world.client();
-        let at_once = whole.says(&said);
-        let mut cut = world.client();
+        let at_once = world.client().says(&said);
+        let mut client = world.client();
         let mut in_pieces = String::new();
         for piece in said.as_bytes().chunks(if long > 0 { 777 } else { 1 }) {
-            in_pieces += &cut.says_bytes(piece);
-            assert!(cut.session.frame.held() <= frame::MAX_LINE + frame::MAX_LITERALS);
+            in_pieces += &client.says_bytes(piece);
+            prop_assert!(client.session.frame.held() <= frame::MAX_LINE + frame::MAX_LITERALS);
         }
-        assert_eq!(at_once, in_pieces);
-    }
+        prop_assert_eq!(at_once, in_pieces);
+        Ok(())
+    });
+    run.unwrap();
 }
