@@ -293,17 +293,20 @@ impl Shared {
 
     fn tell(&self, path: &Path, seen: Seen<'_>) {
         let (sinks, seen) = {
-            let table = lock(&self.table);
-            if !matches!(seen, Seen::Appeared(_))
-                && let Some(entry) = table.directories.get(path)
-            {
-                (entry.sinks.clone(), if seen == Seen::Opened { seen } else { Seen::DirectoryGone })
-            } else if seen == Seen::Opened {
+            let mut table = lock(&self.table);
+            match (table.directories.get_mut(path), seen) {
+                (Some(entry), Seen::Opened) => (entry.sinks.clone(), seen),
+                (Some(entry), Seen::Removed(_) | Seen::MovedAway(_)) => {
+                    // Its watch went with it: what is called so next needs one of its own.
+                    entry.watched = false;
+                    (entry.sinks.clone(), Seen::DirectoryGone)
+                }
                 // A message of that name, or a directory that nobody looks at any more.
-                return;
-            } else {
-                let Some(entry) = path.parent().and_then(|parent| table.directories.get(parent)) else { return };
-                (entry.sinks.clone(), seen)
+                (_, Seen::Opened) => return,
+                _ => {
+                    let Some(entry) = path.parent().and_then(|parent| table.directories.get(parent)) else { return };
+                    (entry.sinks.clone(), seen)
+                }
             }
         };
         call(&sinks, seen);

@@ -198,6 +198,10 @@ impl Mailbox {
                 self.process.watch.forget(&self.subdirectory(place));
             }
             self.write_state().generation += 1;
+            // If somebody is at work, they give the watch back when they are done.
+            if let Ok(mut disk) = self.disk.try_lock() {
+                disk.watch = None;
+            }
             self.pending.raise();
         }
     }
@@ -237,7 +241,7 @@ impl Mailbox {
 
     /// Set the watch if somebody waits. The first refresh without listeners gives it back, or the end of the folder's keeping.
     fn set_watch(&self, disk: &mut Disk) {
-        if disk.watch.is_some() || !self.pending.has_listeners() {
+        if disk.watch.is_some() || !self.pending.has_listeners() || self.is_closed() {
             return;
         }
         let sink: Arc<dyn super::watch::Sink> = self.pending.clone();
@@ -325,6 +329,10 @@ impl DerefMut for Working<'_> {
 
 impl Drop for Working<'_> {
     fn drop(&mut self) {
+        // The path may be another folder's soon, which sets a watch of its own.
+        if self.mailbox.is_closed() {
+            self.watch = None;
+        }
         self.disk = None;
         // Sessions that did not want to wait are woken again: only they, or they would wake each other for ever.
         for raiser in std::mem::take(&mut *self.mailbox.passed_over()) {

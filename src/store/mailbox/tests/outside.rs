@@ -339,3 +339,32 @@ fn uids_given_by_others_are_told_before_greater_ones() {
     }
     assert_eq!((uids(&inbox), text(&inbox, 1), text(&inbox, 2)), (vec![1, 2], "other\n".into(), "ours\n".into()));
 }
+
+#[test]
+fn a_new_folder_under_an_old_name_is_watched() {
+    let at = Fixture::new();
+    let name = Name::parse("Trash").unwrap();
+    let dir = at.maildir().join(".Trash");
+    let away: [&dyn Fn(); 4] = [
+        &|| at.store.delete(&name).unwrap(),
+        &|| at.store.rename(&name, &Name::parse("Old").unwrap()).unwrap(),
+        &|| fs::rename(&dir, at.root.path().join("moved")).unwrap(),
+        &|| fs::remove_dir_all(&dir).unwrap(),
+    ];
+    for (case, go_away) in away.iter().enumerate() {
+        let (trash, before) = (at.trash(), Notice::new());
+        trash.listen(before.raiser());
+        trash.refresh().unwrap();
+        go_away();
+        if dir.exists() {
+            fs::remove_dir_all(&dir).unwrap();
+        }
+        at.store.create(&name, None).unwrap();
+        let (again, notice) = (at.trash(), Notice::new());
+        assert!(!Arc::ptr_eq(&trash, &again), "case {case}");
+        again.listen(notice.raiser());
+        again.refresh().unwrap();
+        fs::write(dir.join("new").join(format!("{case}.x")), "x\n").unwrap();
+        eventually(&again, &notice, |again| uids(again) == [1]);
+    }
+}
