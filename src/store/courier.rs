@@ -8,7 +8,7 @@
 //! [`super::subscriptions`]. A file of Courier's that makes no sense is logged and counts as missing.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -140,7 +140,7 @@ fn parse_list(text: &str) -> HashMap<Vec<u8>, Vec<String>> {
 /// A file's text; one that vanished is empty.
 fn content(path: &Path, limit: u64) -> Result<String> {
     let mut bytes = Vec::new();
-    match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
+    match fsio::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(path, e)),
         _ => Ok(String::from_utf8_lossy(&bytes).into_owned()),
     }

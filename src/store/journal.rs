@@ -14,7 +14,7 @@
 //! A mod-sequence is [`next_modseq`]: never lower than the clock, so that a lost journal cannot make HIGHESTMODSEQ go back.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -188,7 +188,7 @@ impl Journal {
     /// Read from `start` to the end; the file's identity with it. `None` if there is no file.
     fn read(&self, start: u64) -> Result<Option<(FileId, Vec<u8>)>> {
         let fail = |e| Error::io(&self.path, e);
-        let mut file = match File::open(&self.path) {
+        let mut file = match fsio::open(&self.path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(fail(e)),

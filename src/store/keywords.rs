@@ -11,7 +11,7 @@
 //!
 //! Leaves `dovecot-keywords.tmp` if a write is cut short; the next one replaces it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -45,7 +45,7 @@ impl Keywords {
     pub fn read(dir: &Path) -> Result<Keywords> {
         let path = dir.join(FILE);
         let fail = |e| Error::io(&path, e);
-        let mut file = match File::open(&path) {
+        let mut file = match fsio::open(&path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Keywords::default()),
             Err(e) => return Err(fail(e)),

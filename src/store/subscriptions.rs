@@ -12,7 +12,6 @@
 //! Written whole, by rename, under a lock; nothing changed is nothing written. Leaves `subscriptions.tmp` if cut short.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -158,7 +157,7 @@ fn unescape(level: &[u8]) -> Vec<u8> {
 
 fn content(path: &Path) -> Result<Option<Vec<u8>>> {
     let fail = |e| Error::io(path, e);
-    let file = match File::open(path) {
+    let file = match fsio::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(fail(e)),

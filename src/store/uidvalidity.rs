@@ -27,7 +27,7 @@ pub fn next(root: &Path) -> Result<u32> {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let shortcut = root.join(FILE);
     let name = |value: u32| root.join(format!("{FILE}.{value:08x}"));
-    let mut current = fs::read(&shortcut).ok().and_then(|bytes| parse(&bytes));
+    let mut current = fsio::read(&shortcut, 9).ok().and_then(|bytes| parse(&bytes));
     for _ in 0..MAX_TRIES {
         let (value, step) = match current {
             Some(value) => (value + 1, fsio::rename_new(&name(value), &name(value + 1))),

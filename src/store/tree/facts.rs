@@ -47,7 +47,7 @@ impl Facts {
     pub fn read(root: &Path) -> Result<Option<Facts>> {
         let path = root.join(FILE);
         let text = match fs::metadata(&path).and_then(|file| match file.len() {
-            0..=MAX_FILE => fs::read(&path),
+            0..=MAX_FILE => fsio::read(&path, MAX_FILE),
             _ => Err(io::ErrorKind::FileTooLarge.into()),
         }) {
             Ok(bytes) => String::from_utf8(bytes).ok(),

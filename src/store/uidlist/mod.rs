@@ -22,7 +22,6 @@
 mod format;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -306,7 +305,7 @@ pub fn copy_aside(dir: &Path) -> Result<PathBuf> {
 /// The file from `from`'s end if it is the same file and only grew, else nothing of it but its place.
 fn read_from(path: &Path, from: Option<Place>) -> Result<Option<(Vec<u8>, Place)>> {
     let fail = |e| Error::io(path, e);
-    let mut file = match File::open(path) {
+    let mut file = match fsio::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(fail(e)),
