@@ -108,7 +108,8 @@ impl Keywords {
             }
         }
         let later = self.seen.and_then(|seen| u64::try_from(seen.1).ok()).unwrap_or(0) + 1;
-        let later = SystemTime::UNIX_EPOCH + Duration::from_secs(later);
+        // A file system can hold a time that no clock can show.
+        let later = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(later)).unwrap_or(SystemTime::UNIX_EPOCH);
         let file = fsio::replace_dated(&path, text.as_bytes(), mode, SystemTime::now().max(later)).map_err(fail)?;
         self.seen = Some(mark(&file.metadata().map_err(fail)?));
         Ok(())
