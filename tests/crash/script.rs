@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mailcote::fsio;
 use mailcote::mail::Flags;
@@ -17,6 +18,9 @@ use nix::sys::signal::{Signal, raise};
 
 use crate::model::Survivor;
 use crate::shadow::Shadow;
+
+/// After this time a flag change is on the disk (promise 1).
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A message is called by a small number.
 pub type Number = u32;
@@ -42,6 +46,8 @@ pub enum Op {
     Rename(&'static str, &'static str),
     Delete(&'static str),
     Subscribe(&'static str, bool),
+    /// A second goes by: flag changes before it are promised to survive a power cut.
+    Wait,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +108,9 @@ impl Script {
                 Op::Expunge("INBOX", vec![1, 7]),
                 Op::Deliver("INBOX", 8),
                 Op::Look("INBOX"),
+                Op::Flag("INBOX", 8, Flags::SEEN),
+                Op::Wait,
+                Op::Deliver("INBOX", 9),
             ],
             Script::Folders => vec![
                 Op::Create("C/D"),
@@ -294,6 +303,7 @@ impl Player {
             Op::Create(folder) => self.store().create(&name(folder), None).expect("create"),
             Op::Rename(from, to) => self.store().rename(&name(from), &name(to)).expect("rename"),
             Op::Delete(folder) => self.store().delete(&name(folder)).expect("delete"),
+            Op::Wait => std::thread::sleep(SECOND),
             Op::Subscribe(folder, on) => self.store().subscribe(&name(folder), *on).expect("subscribe"),
         }
     }
