@@ -54,8 +54,8 @@ pub fn mailbox(out: &mut Vec<u8>, name: &Name) {
     astring(out, utf7::encode(name.as_str()).as_bytes());
 }
 
-/// `(\Seen \Recent Work)`: system flags, `\Recent` if so, and the keywords whose bit is set. A bit that `names` has no
-/// name for is left out.
+/// `(\Seen \Recent Work)`: system flags, `\Recent` if so, and the keywords whose bit is set. A bit that has no name, or an empty
+/// one, is left out.
 pub fn flags(out: &mut Vec<u8>, flags: Flags, recent: bool, keywords: u128, names: &[String]) {
     let set = names.iter().enumerate().filter(|(n, name)| *n < 128 && keywords >> n & 1 == 1 && !name.is_empty());
     let recent = recent.then_some("\\Recent");
@@ -135,6 +135,8 @@ mod tests {
         let all = Flags::SEEN.with(Flags::DELETED);
         assert_eq!(written(|out| flags(out, all, true, 0b110, &names)), "(\\Seen \\Deleted \\Recent b)");
         assert_eq!(written(|out| flags(out, Flags::NONE, false, 0, &names)), "()");
+        let gap = [String::new(), "b".to_owned()];
+        assert_eq!(written(|out| flags(out, Flags::NONE, false, 0b11, &gap)), "(b)");
     }
 
     #[test]

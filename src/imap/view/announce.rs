@@ -6,6 +6,7 @@
 use super::View;
 use crate::imap::response;
 use crate::mail::Flags;
+use crate::store::keywords::MAX_KEYWORDS;
 use crate::store::{Mailbox, Message};
 use crate::wire::Out;
 
@@ -74,7 +75,9 @@ impl View {
         if read_only {
             out.put("()");
         } else {
-            response::list(out.buffer(), system().chain(keywords()).chain(["\\*"]));
+            // RFC 3501 7.1: `\*` says that new keywords can be made.
+            let more = (keywords().count() < MAX_KEYWORDS).then_some("\\*");
+            response::list(out.buffer(), system().chain(keywords()).chain(more));
         }
         out.line("] Flags that last");
     }
