@@ -198,32 +198,57 @@ fn a_folder_without_permission_to_write_is_read_only() {
 }
 
 /// A small disk of its own; unmounted on drop.
-struct SmallDisk(tempfile::TempDir);
+struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// `None` where this process may not mount.
-    fn new() -> Option<SmallDisk> {
-        let dir = tempfile::tempdir().unwrap();
+    /// Over the directory `at`; `None` where this process may not mount.
+    fn mount(at: &Path) -> Option<SmallDisk> {
         let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs"]).arg(dir.path());
+        mount.args(["-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs"]).arg(at);
         let mounted = mount.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
-        mounted.then_some(SmallDisk(dir))
+        if !mounted {
+            eprintln!("not tested: this process may not mount a small disk");
+        }
+        mounted.then(|| SmallDisk(at.to_owned()))
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+        // Lazily: the fixture's own directory may still be open.
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_folder_on_another_disk_takes_and_gives_messages() {
+    let at = Fixture::new();
+    let trash = at.maildir().join(".Trash");
+    let Some(_disk) = SmallDisk::mount(&trash) else { return };
+    fs::create_dir(trash.join("cur")).unwrap();
+    let (inbox, trash) = (at.inbox(), at.trash());
+    let date = Some(1_000_000_000);
+    let one = inbox.append(vec![(at.draft("one\r\n"), Flags::SEEN, vec!["k".into()], date)]).unwrap()[0];
+    assert_eq!(inbox.copy(&[one], &trash).unwrap(), [(1, 1)]);
+    assert_eq!(inbox.move_to(&[one], &trash).unwrap(), [(1, 2)]);
+    assert_eq!(at.append(&trash, "three\r\n", Flags::NONE), 3);
+    at.store.deliver(at.draft("four\r\n"), &Name::parse("Trash").unwrap()).unwrap();
+    trash.refresh().unwrap();
+    let texts: Vec<String> = uids(&trash).into_iter().map(|uid| text(&trash, uid) + &flags(&trash, uid)).collect();
+    assert_eq!(texts, ["one\nS", "one\nS", "three\n", "four\n"]);
+    assert_eq!((trash.internal_date(2).unwrap(), trash.message(2).unwrap().keywords), (1_000_000_000, 1));
+    assert_eq!(trash.move_to(&[2], &inbox).unwrap(), [(2, 2)]);
+    assert_eq!((uids(&inbox), uids(&trash)), (vec![2], vec![1, 3, 4]));
+    for tmp in [at.maildir().join("tmp"), at.maildir().join(".Trash/tmp")] {
+        assert!(names(&tmp).is_empty(), "{}", tmp.display());
     }
 }
 
 #[test]
 fn a_full_disk_keeps_the_folder_open() {
-    let Some(disk) = SmallDisk::new() else {
-        eprintln!("not tested: this process may not mount a small disk");
-        return;
-    };
-    let at = Fixture::in_directory(tempfile::tempdir_in(disk.0.path()).unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(dir.path()) else { return };
+    let at = Fixture::in_directory(tempfile::tempdir_in(&disk.0).unwrap());
     let inbox = at.inbox();
     let kept = at.append(&inbox, "before\r\n", Flags::NONE);
     let aside = at.root.path().join("aside");
