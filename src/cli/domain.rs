@@ -66,7 +66,7 @@ fn add(domain: &str, config: &Config, out: &mut dyn Write) -> Done {
         }
     }
     for (name, comment) in [
-        ("users", "# name:password:uid:gid::home::extra   see mailcote-users(5)"),
+        ("users", "# name:password:uid:gid:comment:home:shell:extra   see mailcote-users(5)"),
         ("aliases", "# name: address, ...   see mailcote-users(5)"),
     ] {
         let mut file = TextFile::open(&dir.join(name), config)?;
