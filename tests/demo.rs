@@ -176,6 +176,25 @@ fn a_directory_of_something_else_is_not_touched() {
 }
 
 #[test]
+fn settings_with_mistakes_leave_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("mine.toml");
+    fs::write(&file, "[limits]\nconections = 1\n").expect("a file");
+    for attempt in 0..50 {
+        let base = support::base(attempt).to_string();
+        let output = demo(dir.path(), &["--config", &file.display().to_string(), "--port-base", &base]).output();
+        let output = output.expect("runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if !said.contains("cannot be used") {
+            assert!(output.status.code() == Some(78) && said.contains("mine.toml:2:1: unknown key"), "{said}");
+            assert_eq!(entries(dir.path()), [file]);
+            return;
+        }
+    }
+    panic!("no free ports");
+}
+
+#[test]
 fn logins_in_clear_must_be_asked_for() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut child, line, _out) = start(dir.path(), &["--json"]);

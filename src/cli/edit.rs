@@ -132,13 +132,19 @@ fn is_continuation(line: &str) -> bool {
     line.starts_with([' ', '\t']) && !line.trim().is_empty() && !line.trim_start().starts_with('#')
 }
 
-/// Name of the entry that begins in this line.
+/// Name of the entry that begins in this line, without the domain that people may have written behind it; `@` for the
+/// catch-all.
 pub fn entry_name(line: &str) -> Option<&str> {
     if line.starts_with([' ', '\t', '#']) {
         return None;
     }
     let name = line.split_once(':')?.0.trim();
-    Some(name.strip_prefix('"').and_then(|n| n.strip_suffix('"')).unwrap_or(name)).filter(|name| !name.is_empty())
+    let name = name.strip_prefix('"').and_then(|n| n.strip_suffix('"')).unwrap_or(name);
+    match name.rfind('@') {
+        Some(0) => Some("@"),
+        Some(at) => Some(&name[..at]),
+        None => Some(name).filter(|name| !name.is_empty()),
+    }
 }
 
 /// An address as an administrator gives it, `user@domain`, and the directory of its domain, which must be served.
@@ -244,6 +250,22 @@ mod tests {
         let after = fs::read_to_string(&path).unwrap();
         assert!(after.ends_with("future=1\n# end\nnew: alice\n"), "{after}");
         assert_eq!(entries(&path).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn names_of_entries() {
+        for (line, name) in [
+            ("alice:{PLAIN}a", Some("alice")),
+            ("alice@example.org:{PLAIN}a", Some("alice")),
+            ("\"john smith\": john", Some("john smith")),
+            ("@: alice", Some("@")),
+            ("@example.org: alice", Some("@")),
+            ("# alice: x", None),
+            ("  bob: x", None),
+            (": x", None),
+        ] {
+            assert_eq!(entry_name(line), name, "{line}");
+        }
     }
 
     #[test]

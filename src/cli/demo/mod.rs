@@ -81,15 +81,22 @@ fn ports(base: u16) -> impl Iterator<Item = (&'static str, u16)> {
 /// Do it.
 pub fn run(args: Args, base_config: Option<&Path>, out: &mut dyn Write) -> Done {
     refuse_taken_ports(args.port_base)?;
+    if let Some(path) = base_config {
+        // Mistakes are told with their place in this file, not in the one that the demo makes of it.
+        Config::load(path)?;
+    }
     if !args.json && args.users > 1000 {
         writeln!(out, "Hashing {} passwords ...", args.users)?;
     }
     let tree = Tree::prepare(&args, base_config)?;
-    let config = Config::load(&tree.config_file())?;
-    if let Err(failure) = make_maildirs(&config) {
-        tree.finish()?;
-        return Err(failure);
-    }
+    let made = Config::load(&tree.config_file()).map_err(Failure::from);
+    let config = match made.and_then(|config| make_maildirs(&config).map(|()| config)) {
+        Ok(config) => config,
+        Err(failure) => {
+            tree.finish()?;
+            return Err(failure);
+        }
+    };
     let (running, ended) = mpsc::channel::<()>();
     let attendant = thread::Builder::new().name("demo".into()).spawn(move || attend(tree, &args, &ended))?;
     let served = serve::run(config);
