@@ -261,8 +261,12 @@ impl Imap {
         self.count(&reply, out)
     }
 
-    /// Count bad commands in a row, and failed logins.
+    /// Log a refusal; count bad commands in a row, and failed logins.
     fn count(&mut self, reply: &Reply, out: &mut Out) -> Option<Want> {
+        if reply.condition != Condition::Ok {
+            let (session, code) = (self.context.peer.id, reply.code.as_deref().unwrap_or(""));
+            tracing::debug!(session, condition = ?reply.condition, code, text = %reply.text, "imap command refused");
+        }
         self.failed_logins += u32::from(reply.code.as_deref() == Some(AUTHENTICATION_FAILED));
         if self.failed_logins >= MAX_FAILED_LOGINS {
             return Some(self.bye("Too many failed logins", out));
