@@ -198,10 +198,6 @@ impl Mailbox {
                 self.process.watch.forget(&self.subdirectory(place));
             }
             self.write_state().generation += 1;
-            // If somebody is at work, they give the watch back when they are done.
-            if let Ok(mut disk) = self.disk.try_lock() {
-                disk.watch = None;
-            }
             self.pending.raise();
         }
     }
@@ -329,7 +325,7 @@ impl DerefMut for Working<'_> {
 
 impl Drop for Working<'_> {
     fn drop(&mut self) {
-        // The path may be another folder's soon, which sets a watch of its own.
+        // A watch that was set while the folder was closed: the path may be another folder's soon, which sets its own.
         if self.mailbox.is_closed() {
             self.watch = None;
         }
