@@ -25,7 +25,7 @@ use super::parse::Cursor;
 use super::reply::{AUTHENTICATION_FAILED, Condition, Reply};
 use crate::notice::Notice;
 use crate::store;
-use crate::wire::{Event, Input, Out, Peer, Session, Want};
+use crate::wire::{Event, Input, Out, Peer, Session, Unproven, Want};
 
 /// Silence before login: enough for a person to find a password.
 const PATIENCE_BEFORE_LOGIN: Duration = Duration::from_secs(2 * 60);
@@ -45,6 +45,7 @@ pub struct Imap {
     doing: Doing,
     bad: u32,
     failed_logins: u32,
+    unproven: Unproven,
 }
 
 /// What the session is in the middle of.
@@ -75,7 +76,14 @@ enum Waits {
 impl Imap {
     /// A session with `peer`, which has not been greeted yet.
     pub fn new(shared: Arc<Shared>, peer: Peer) -> Imap {
-        Imap { context: Context::new(shared, peer), frame: Frame::new(), doing: Doing::Ready, bad: 0, failed_logins: 0 }
+        Imap {
+            context: Context::new(shared, peer),
+            frame: Frame::new(),
+            doing: Doing::Ready,
+            bad: 0,
+            failed_logins: 0,
+            unproven: Unproven::begin(),
+        }
     }
 
     fn greet(&self, out: &mut Out) {
@@ -301,7 +309,7 @@ impl Session for Imap {
     }
 
     fn patience(&self) -> Duration {
-        if self.context.access().is_ok() { PATIENCE } else { PATIENCE_BEFORE_LOGIN }
+        if self.context.access().is_ok() { PATIENCE } else { self.unproven.patience(PATIENCE_BEFORE_LOGIN) }
     }
 }
 

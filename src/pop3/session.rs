@@ -21,7 +21,7 @@ use super::maildrop::Maildrop;
 use super::retrieve::Transfer;
 use super::{Shared, capa, delete, language, list, login, reply, retrieve};
 use crate::wire::line::{Ends, Lines, Taken};
-use crate::wire::{Event, Input, Out, Peer, Session, Tls, Want, sasl};
+use crate::wire::{Event, Input, Out, Peer, Session, Tls, Unproven, Want, sasl};
 
 /// Octets in a command line without CRLF (RFC 2449 4: 255 with it). AUTH may be longer, as its initial response is.
 const MAX_COMMAND: usize = 253;
@@ -88,6 +88,7 @@ pub struct Pop3 {
     pub(super) failed: u32,
     errors: u32,
     lines: Lines,
+    unproven: Unproven,
 }
 
 /// When a command is allowed.
@@ -150,6 +151,7 @@ impl Pop3 {
             failed: 0,
             errors: 0,
             lines: Lines::new(),
+            unproven: Unproven::begin(),
         }
     }
 
@@ -274,7 +276,7 @@ impl Session for Pop3 {
     }
 
     fn patience(&self) -> Duration {
-        if self.maildrop.is_some() { PATIENCE } else { LOGIN_PATIENCE }
+        if self.maildrop.is_some() { PATIENCE } else { self.unproven.patience(LOGIN_PATIENCE) }
     }
 }
 

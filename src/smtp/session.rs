@@ -21,7 +21,7 @@ use super::transaction::Transaction;
 use super::{Kind, Shared, auth, bdat, commands, data, hello, parse, starttls};
 use crate::account::{Seat, User};
 use crate::wire::line::{Ends, Lines, Taken};
-use crate::wire::{Answer, Event, Input, Out, Peer, Session, Tls, Want, sasl};
+use crate::wire::{Answer, Event, Input, Out, Peer, Session, Tls, Unproven, Want, sasl};
 
 /// Octets in a command line without CRLF. RFC 5321 4.5.3.1.4 has 512, extensions add to it (SIZE 26, BODY 17, SMTPUTF8 10, AUTH 500, ...);
 /// 2000 leaves room for the longest allowed UTF-8 path with all of them.
@@ -74,6 +74,7 @@ pub struct Smtp {
     pub(super) tls: Option<Tls>,
     pub(super) hello: Option<Hello>,
     pub(super) user: Option<(Arc<User>, Seat)>,
+    unproven: Unproven,
     pub(super) transaction: Option<Transaction>,
     /// The message that BDAT has begun, between its chunks; it has the transaction then.
     pub(super) begun: Option<Box<Begun>>,
@@ -98,6 +99,7 @@ impl Smtp {
             tls,
             hello: None,
             user: None,
+            unproven: Unproven::begin(),
             transaction: None,
             begun: None,
             state: State::Command,
@@ -228,6 +230,7 @@ impl Session for Smtp {
         match self.state {
             State::Data(_) | State::Bdat(_) => DATA_PATIENCE,
             _ if self.hello.is_none() => HELLO_PATIENCE,
+            _ if self.kind == Kind::Submission && self.user.is_none() => self.unproven.patience(COMMAND_PATIENCE),
             _ => COMMAND_PATIENCE,
         }
     }

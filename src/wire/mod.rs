@@ -16,4 +16,4 @@ mod session;
 pub use buffers::{Input, Out, STEP_BYTES};
 pub use network::{BadNetwork, Network};
 pub use secret::Secret;
-pub use session::{Answer, Event, Peer, Session, Tls, Want, Work};
+pub use session::{Answer, Event, Peer, Session, Tls, Unproven, Want, Work};

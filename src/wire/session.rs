@@ -27,10 +27,34 @@
 
 use std::any::Any;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Input, Out};
 use crate::notice::Notice;
+
+/// From the greeting to a login, whatever the client says meanwhile: NOOP every minute must not keep a place for ever. A second factor
+/// and a slow typist need one or two minutes.
+pub const LOGIN_TIME: Duration = Duration::from_secs(5 * 60);
+
+/// Since when a client that must log in has not.
+#[derive(Debug, Clone, Copy)]
+pub struct Unproven(Instant);
+
+impl Unproven {
+    /// The connection begins.
+    pub fn begin() -> Unproven {
+        Unproven(Instant::now())
+    }
+
+    /// How long such a client may be silent: `each` time at most, and never past [`LOGIN_TIME`] in all.
+    pub fn patience(self, each: Duration) -> Duration {
+        self.patience_after(self.0.elapsed(), each)
+    }
+
+    fn patience_after(self, elapsed: Duration, each: Duration) -> Duration {
+        each.min(LOGIN_TIME.saturating_sub(elapsed))
+    }
+}
 
 /// What a piece of slow work returns; the session that asked knows the type.
 pub type Answer = Box<dyn Any + Send>;
@@ -131,4 +155,17 @@ pub trait Session: Send {
 
     /// How long the peer may be silent in the present state before `TimedOut`.
     fn patience(&self) -> Duration;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_only_talks_runs_out_of_time_to_log_in() {
+        let (unproven, each) = (Unproven::begin(), Duration::from_secs(120));
+        assert_eq!(unproven.patience_after(Duration::from_secs(100), each), each);
+        assert_eq!(unproven.patience_after(Duration::from_secs(200), each), Duration::from_secs(100));
+        assert_eq!(unproven.patience_after(Duration::from_secs(900), each), Duration::ZERO);
+    }
 }
