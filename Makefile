@@ -34,9 +34,11 @@ fmt:
 bench: build
 	$(CARGO) bench --locked
 
-# The long tests: hours of random commands, thousands of connections.
+# The long run: random walks of three IMAP clients and other programs, some hours of them. PROPTEST_CASES makes the random
+# inputs of the parsers more, too.
 soak:
-	$(CARGO) test --locked --release -- --ignored
+	MODEL_SEEDS=20000 $(CARGO) test --locked --release --test model
+	PROPTEST_CASES=100000 $(CARGO) test --locked --release --lib
 
 install: build
 	install -D -m 755 target/release/mailcote $(DESTDIR)$(PREFIX)/sbin/mailcote

@@ -76,7 +76,7 @@ pub fn text(tree: &Tree, args: &Args, out: &mut dyn Write) -> Done {
     writeln!(out, "  # send mail from bob to alice")?;
     writeln!(
         out,
-        "  printf 'From: {bob}\\nTo: {alice}\\nSubject: hello\\n\\nIt works.\\n' | curl --cacert {ca} --crlf \\\n    \
+        "  printf 'From: {bob}\\nTo: {alice}\\nSubject: hello\\n\\nIt works.\\n' | curl -sS --cacert {ca} --crlf \\\n    \
          --url smtps://{HOST}:{} --user {bob}:{} --mail-from {bob} --mail-rcpt {alice} --upload-file -",
         port("submissions"),
         bob.password,
