@@ -28,6 +28,9 @@ use crate::notice::Raiser;
 /// The watch is this late at most; then it is not believed, and the directories are read. Usually it is some 50 microseconds.
 const WATCH_LAG: Duration = Duration::from_millis(100);
 
+/// How often a scan opens `cur/` at most.
+const SCAN_OPENINGS: usize = 2;
+
 /// How much a refresh does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effort {
@@ -124,13 +127,16 @@ impl Mailbox {
             return known.needs_scan(stamp);
         }
         // Two names of one file are there, and no event tells when one becomes the only one.
-        disk.has_twins || (leaving || !known.is_at(stamp)) && !self.was_told_everything()
+        disk.has_twins || (leaving || !known.is_settled_at(stamp)) && !self.was_told_everything()
     }
 
     /// Something has changed: wait until the watch has told all of it. Opening `cur/` is an event, too, and comes last.
     fn was_told_everything(&self) -> bool {
-        let before = self.pending.openings();
-        fs::File::open(self.subdirectory(Which::Cur)).is_ok() && self.pending.wait_for_opening(before, WATCH_LAG)
+        // Our scans open it as well, twice at most, and the watch may be about to tell of that: the third answer is surely to us.
+        (0..=SCAN_OPENINGS).all(|_| {
+            let before = self.pending.openings();
+            fs::File::open(self.subdirectory(Which::Cur)).is_ok() && self.pending.wait_for_opening(before, WATCH_LAG)
+        })
     }
 
     /// True if the directories were read.

@@ -106,9 +106,10 @@ impl Known {
         self.stamp != stamp || self.scanned.duration_since(self.first_seen) < stamp.window()
     }
 
-    /// Is the time the same? Enough where a watch tells what happens within a tick.
-    pub(super) fn is_at(&self, stamp: Stamp) -> bool {
-        self.stamp == stamp
+    /// Is the time the same, and so old that nothing can have happened since without another one? Until then only the watch
+    /// knows, and it may not have told yet.
+    pub(super) fn is_settled_at(&self, stamp: Stamp) -> bool {
+        self.stamp == stamp && self.first_seen.elapsed() >= stamp.window()
     }
 
     /// The directories have this stamp now, and a watch tells what else happens.
