@@ -147,7 +147,7 @@ impl Certificates {
             // certbot leaves a README beside its directories.
             if let Ok(name) = entry.file_name().into_string()
                 && !name.starts_with('.')
-                && entry.path().is_dir()
+                && may_be_directory(&fs::metadata(entry.path()))
             {
                 names.push(name);
             }
@@ -199,6 +199,15 @@ fn table(entries: &BTreeMap<String, Entry>, hostname: &str) -> Table {
     }
     table.fallback = table.find(hostname).or_else(|| good().map(|(_, _, key)| key.clone()).next());
     table
+}
+
+/// Is it a certificate's directory? One that we must not look into any more since root's rights were given up (certbot's `live`
+/// is for root alone) is still there: its certificate, read at the start, stays in use.
+fn may_be_directory(looked: &std::io::Result<fs::Metadata>) -> bool {
+    match looked {
+        Ok(meta) => meta.is_dir(),
+        Err(e) => e.kind() == std::io::ErrorKind::PermissionDenied,
+    }
 }
 
 fn print(directory: &Path) -> Option<Print> {
@@ -257,6 +266,14 @@ mod tests {
     fn chosen(certificates: &Certificates, name: Option<&str>) -> Vec<String> {
         let key = certificates.choose(name).unwrap();
         webpki::EndEntityCert::try_from(&key.cert[0]).unwrap().valid_dns_names().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_directory_that_is_forbidden_by_now_is_not_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(may_be_directory(&fs::metadata(dir.path())));
+        assert!(may_be_directory(&Err(std::io::ErrorKind::PermissionDenied.into())));
+        assert!(!may_be_directory(&fs::metadata(dir.path().join("gone"))));
     }
 
     #[test]
