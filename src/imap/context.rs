@@ -17,6 +17,7 @@ use super::Shared;
 use super::answer::Memory;
 use super::cmd::States;
 use super::cmd::append::Upload;
+use super::enabled::Enabled;
 use super::reply::Reply;
 use super::view::{Own, View};
 use crate::account::{Login, Seat, User};
@@ -34,6 +35,8 @@ pub struct Context {
     pub tls: Option<Tls>,
     /// Where the session stands.
     pub state: State,
+    /// What the client has switched on.
+    pub enabled: Enabled,
     /// The message of an APPEND that is being read or waits for its command line to end.
     pub upload: Option<Upload>,
     /// The folder that the last APPEND, COPY or MOVE wrote to, held so that the next one finds it open.
@@ -82,7 +85,15 @@ impl Context {
     /// A new session.
     pub fn new(shared: Arc<Shared>, peer: Peer) -> Context {
         let tls = peer.tls.clone();
-        Context { shared, peer, tls, state: State::NotAuthenticated, upload: None, target: None }
+        Context {
+            shared,
+            peer,
+            tls,
+            state: State::NotAuthenticated,
+            enabled: Enabled::default(),
+            upload: None,
+            target: None,
+        }
     }
 
     /// Can TLS be started?

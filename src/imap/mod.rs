@@ -5,7 +5,7 @@
 //! - [`frame`] cuts the stream into commands, with limits; [`parse`] is the grammar of their arguments.
 //! - [`session`] runs them one after the other: [`cmd::TABLE`] says which command is allowed when and what may be
 //!   announced behind it; [`cmd`] has one file a command; [`job`] is a command that takes more than one step.
-//! - [`context`] is what a command may see and change; [`view`] is what the client was told of the open mailbox.
+//! - [`context`] is what a command may see and change, [`enabled`] what the client has switched on; [`view`] is what the client was told of the open mailbox.
 //! - [`source`] reads a message's file by blocks, [`section`] finds pieces of it, [`answer`] sends them; [`bodystructure`] and [`mod@envelope`]
 //!   write what [`crate::mail`] found in it.
 //! - [`search`] decides whether a message matches, [`hunt`] looks into bodies for it.
@@ -18,6 +18,7 @@ pub mod answer;
 pub mod bodystructure;
 pub mod cmd;
 pub mod context;
+pub mod enabled;
 pub mod envelope;
 pub mod frame;
 pub mod hunt;

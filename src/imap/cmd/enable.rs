@@ -1,17 +1,36 @@
-//! ENABLE (RFC 5161). No extension that we have needs enabling yet, so nothing is ever enabled, and we say so.
+//! ENABLE (RFC 5161): switch extensions on for the rest of the connection.
+//!
+//! What can be enabled is [`TABLE`]; a name belongs there once all of its RFC is done. Names that are unknown, or that need no enabling, are
+//! passed over, as RFC 5161 3.1 demands.
 
+use crate::imap::enabled::Enabled;
 use crate::imap::job::{Begun, Call};
 use crate::imap::reply::Reply;
 
+/// A name, and what switches it on with all that it implies.
+type Row = (&'static str, fn(&mut Enabled));
+
+static TABLE: &[Row] = &[];
+
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
-    call.args.space()?;
-    call.args.atom()?;
-    while !call.args.at_end() && !call.args.rest().eq(b" ") {
+    let mut asked = Vec::new();
+    while !(call.args.at_end() || call.args.rest() == b" ") || asked.is_empty() {
         call.args.space()?;
-        call.args.atom()?;
+        asked.push(call.args.atom()?);
     }
     call.args.end()?;
-    // RFC 5161 3.1: names that are unknown or need no enabling are ignored.
-    call.out.line("* ENABLED");
+    let before = call.context.enabled;
+    let mut said = String::from("* ENABLED");
+    for (name, enable) in TABLE.iter().filter(|row| asked.iter().any(|name| row.0.eq_ignore_ascii_case(name))) {
+        // RFC 5161 3.2: those that this command has enabled.
+        let mut alone = before;
+        enable(&mut alone);
+        if alone != before {
+            enable(&mut call.context.enabled);
+            said.push(' ');
+            said.push_str(name);
+        }
+    }
+    call.out.line(said);
     Ok(Reply::ok("Enabled").into())
 }
