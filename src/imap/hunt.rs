@@ -8,6 +8,7 @@ use std::io;
 
 use super::search::{Known, Program, folded_header};
 use super::source::Source;
+use crate::mail::casemap;
 use crate::mail::part::{Part, Shape, Tree};
 use crate::mail::scan::{MAX_HEADER, Scanner};
 use crate::mail::text::{self, Decoder};
@@ -102,10 +103,10 @@ fn seen_of(part: &Part, source: &Source) -> io::Result<String> {
     let names = media.chain(content.disposition.iter().flat_map(|disposition| &disposition.params));
     let mut seen = String::new();
     for param in names.filter(|param| param.name.to_ascii_lowercase().windows(4).any(|part| part == b"name")) {
-        text::fold(&text::of_param(param), &mut seen);
+        casemap::fold(&text::of_param(param), &mut seen);
         seen.push('\n');
     }
-    text::fold(&text::of_header(content.description.as_deref().unwrap_or_default()), &mut seen);
+    casemap::fold(&text::of_header(content.description.as_deref().unwrap_or_default()), &mut seen);
     Ok(seen)
 }
 
@@ -130,7 +131,7 @@ impl Reading {
         let last = block.is_empty() || self.at >= self.end;
         let mut decoded = String::new();
         self.decoder.push(block, last, &mut decoded);
-        text::fold(&decoded, &mut self.window);
+        casemap::fold(&decoded, &mut self.window);
         find(&self.window, program, known);
         let keep = program.undecided(known).map(|(_, needle)| needle.len()).max().unwrap_or(0);
         let mut cut = self.window.len().saturating_sub(keep);

@@ -11,7 +11,7 @@ use super::parse::search::{Key, Op, Search, When};
 use super::reply::Reply;
 use crate::mail::header::{self, Field};
 use crate::mail::text::{self, Needle};
-use crate::mail::{Flags, date};
+use crate::mail::{Flags, casemap, date};
 use crate::store::Message;
 
 /// Charsets that we name when the client's is unknown (RFC 3501 section 7.1 BADCHARSET); all of the web's are known.
@@ -236,10 +236,10 @@ pub fn folded_header(header: &[u8]) -> String {
     let mut folded = String::new();
     for Field { name, body, .. } in header::fields(header) {
         if !name.is_empty() {
-            text::fold(&String::from_utf8_lossy(name), &mut folded);
+            casemap::fold(&String::from_utf8_lossy(name), &mut folded);
             folded.push_str(": ");
         }
-        text::fold(&text::of_header(body), &mut folded);
+        casemap::fold(&text::of_header(body), &mut folded);
         folded.push('\n');
     }
     folded

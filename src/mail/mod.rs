@@ -6,14 +6,17 @@
 
 pub mod address;
 pub mod address_list;
+pub mod casemap;
 pub mod content;
 pub mod date;
 pub mod envelope;
 pub mod flags;
 pub mod header;
 pub mod lex;
+pub mod message_id;
 pub mod part;
 pub mod scan;
+pub mod subject;
 pub mod text;
 pub mod utf7;
 

@@ -10,6 +10,7 @@ use encoding_rs::{Encoding, UTF_8};
 use mail_parser::parsers::MessageStream;
 use memchr::memmem::Finder;
 
+use super::casemap::folded;
 use super::content::Param;
 
 /// The value of a header field as people read it: folds removed, RFC 2047 words decoded.
@@ -194,20 +195,17 @@ pub struct Needle {
 impl Needle {
     /// Look for `text`.
     pub fn new(text: &str) -> Needle {
-        let mut folded = String::new();
-        fold(text, &mut folded);
+        let folded = folded(text);
         let finder = Finder::new(&folded).into_owned();
         Needle { folded, finder }
     }
 
     /// Is it in `text`?
     pub fn is_in(&self, text: &str) -> bool {
-        let mut folded = String::with_capacity(text.len());
-        fold(text, &mut folded);
-        self.is_in_folded(&folded)
+        self.is_in_folded(&folded(text))
     }
 
-    /// Is it in `text`, which [`fold`] made?
+    /// Is it in `text`, which [`super::casemap::fold`] made?
     pub fn is_in_folded(&self, text: &str) -> bool {
         self.finder.find(text.as_bytes()).is_some()
     }
@@ -220,23 +218,6 @@ impl Needle {
     /// Looks for nothing, which is everywhere?
     pub fn is_empty(&self) -> bool {
         self.folded.is_empty()
-    }
-}
-
-/// Add `text` in lower case to `out`: the comparison that SEARCH makes (RFC 3501 section 6.4.4 says "case-insensitive").
-pub fn fold(text: &str, out: &mut String) {
-    if text.is_ascii() {
-        let start = out.len();
-        out.push_str(text);
-        return out[start..].make_ascii_lowercase();
-    }
-    out.reserve(text.len());
-    for c in text.chars() {
-        if c.is_ascii() {
-            out.push(c.to_ascii_lowercase());
-        } else {
-            out.extend(c.to_lowercase());
-        }
     }
 }
 
