@@ -102,6 +102,16 @@ const RECENT: u8 = 7;
 const MODSEQ: u8 = 8;
 
 impl Record {
+    /// The greatest mod-sequence that it speaks of; 0 if none.
+    pub fn modseq(&self) -> u64 {
+        match self {
+            Record::Message { known, .. } => known.modseq,
+            Record::Flags { modseq, .. } | Record::Expunged { modseq, .. } => *modseq,
+            Record::Modseq { highest, forgotten } => (*highest).max(*forgotten),
+            Record::Folder(_) | Record::Base { .. } | Record::Keyword { .. } | Record::Recent { .. } => 0,
+        }
+    }
+
     /// Append the body to `out`.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         match self {

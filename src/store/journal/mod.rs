@@ -8,8 +8,10 @@
 //! body ([`super::record`]). It only grows, one write a batch, or is replaced by rename when more than half of it is
 //! history ([`Journal::compact`]). Opening a folder costs one read.
 //!
-//! What a cut or a bad disk leaves: a torn tail is not read, and cut off by the next append; a bad record between good ones is
-//! passed over and logged; a file that does not begin as ours is renamed to `mailcote.journal.broken-<seconds>`.
+//! What a cut or a bad disk leaves: a torn tail is not read, and cut off by the next append. Damage between good records is passed over,
+//! whatever its length ([`frame`]), and the next writer replaces the file, the damaged one kept as `mailcote.journal.broken-<seconds>`;
+//! so it is with a file that does not begin as ours. What damage may have told of expunges counts as forgotten. A failed sync makes the
+//! file suspect: it is replaced, not synced again.
 //!
 //! A mod-sequence is [`next_modseq`]: never lower than the clock, so that a lost journal cannot make HIGHESTMODSEQ go back.
 
@@ -23,7 +25,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use self::frame::{frame, put};
+use self::frame::put;
+pub use self::frame::{Piece, Pieces};
 pub use self::state::State;
 use super::lock::Lock;
 pub use super::record::{Folder, Known, Record};
@@ -74,18 +77,25 @@ pub struct Journal {
     size: u64,
     /// What was seen of it, to guess what a compaction would leave.
     tally: Tally,
+    /// There is damage between good records: the next writer sets the file aside.
+    is_damaged: bool,
+    /// A sync of the file failed: what is read back from it may not be on the disk, and another sync of it would not tell.
+    is_suspect: bool,
 }
 
 impl Journal {
     /// Read the journal of the folder in `dir`; none is an empty one.
     pub fn open(dir: &Path) -> Result<(Journal, State)> {
-        let mut journal = Journal { path: dir.join(FILE), file: (0, 0), end: 0, size: 0, tally: Tally::default() };
+        let (file, tally) = ((0, 0), Tally::default());
+        let mut journal =
+            Journal { path: dir.join(FILE), file, end: 0, size: 0, tally, is_damaged: false, is_suspect: false };
         let state = journal.load()?;
         Ok((journal, state))
     }
 
     fn load(&mut self) -> Result<State> {
         (self.file, self.end, self.size, self.tally) = ((0, 0), 0, 0, Tally::default());
+        (self.is_damaged, self.is_suspect) = (false, false);
         let mut state = State::default();
         let Some((file, bytes)) = self.read(0)? else { return Ok(state) };
         (self.file, self.size) = (file, bytes.len() as u64);
@@ -125,24 +135,33 @@ impl Journal {
 
     /// Hand every good record of `bytes`, which begin at `self.end`, to `take`; move `self.end` behind the last.
     fn replay(&mut self, bytes: &[u8], mut take: impl FnMut(Record)) {
-        let mut rest = bytes;
-        while let Some((framed, after)) = frame(rest) {
-            match framed.body().and_then(Record::decode) {
-                Some(record) => {
-                    self.tally.count(&record, rest.len() - after.len());
+        let mut pieces = Pieces::new(bytes);
+        let (mut highest, mut is_damaged) = (0, false);
+        for (piece, length) in &mut pieces {
+            match piece {
+                Piece::Record(record) => {
+                    highest = highest.max(record.modseq());
+                    self.tally.count(&record, length);
                     take(record);
                 }
-                // Bad inside, good behind: a bad sector or somebody's editor, not a torn tail.
-                None if frame(after).is_some_and(|(next, _)| next.body().is_some()) => {
-                    tracing::error!(path = %self.path.display(), offset = self.end, "bad journal record passed over");
+                Piece::Unknown => {
+                    tracing::warn!(path = %self.path.display(), offset = self.end, "journal record of a later version passed over");
                 }
-                None => break,
+                Piece::Damage => {
+                    tracing::error!(path = %self.path.display(), offset = self.end, bytes = length, "damage in the journal passed over");
+                    is_damaged = true;
+                }
             }
-            self.end += (rest.len() - after.len()) as u64;
-            rest = after;
+            self.end += length as u64;
         }
-        if !rest.is_empty() {
-            tracing::warn!(path = %self.path.display(), bytes = rest.len(), "torn end of journal ignored");
+        if is_damaged {
+            self.is_damaged = true;
+            // What was lost there may have been expunges, of any mod-sequence up to now.
+            let now = next_modseq(highest);
+            take(Record::Modseq { highest: now, forgotten: now });
+        }
+        if !pieces.rest().is_empty() {
+            tracing::warn!(path = %self.path.display(), bytes = pieces.rest().len(), "torn end of journal ignored");
         }
     }
 
@@ -201,17 +220,23 @@ impl Journal {
         self.size += bytes.len() as u64;
         self.end = self.size;
         if sync {
-            fsio::sync_data(&file, &self.path).map_err(fail)?;
-            if is_new {
-                fsio::sync_dir(self.path.parent().unwrap_or(Path::new("."))).map_err(fail)?;
-            }
+            let folder = self.path.parent().unwrap_or(Path::new("."));
+            let synced = fsio::sync_data(&file, &self.path);
+            let synced = synced.and_then(|()| if is_new { fsio::sync_dir(folder) } else { Ok(()) });
+            self.is_suspect |= synced.is_err();
+            synced.map_err(|e| Error::io(&self.path, e))?;
         }
         Ok(())
     }
 
-    /// Is more than half of the file history, `live` being the messages that still exist?
+    /// Must the file be replaced before anything is promised that it says? So it is after damage and after a failed sync.
+    pub fn must_compact(&self) -> bool {
+        self.is_damaged || self.is_suspect
+    }
+
+    /// Is more than half of the file history, `live` being the messages that still exist? Or must it be replaced anyway?
     pub fn wants_compaction(&self, live: usize) -> bool {
-        self.size > MIN_COMPACTION && self.size > 2 * self.tally.left(live)
+        self.must_compact() || self.size > MIN_COMPACTION && self.size > 2 * self.tally.left(live)
     }
 
     /// Replace the file by the shortest one that amounts to `state`, durably. The caller holds the lock and has refreshed since.
@@ -227,7 +252,18 @@ impl Journal {
             tally.count(&record, bytes.len() - before);
         }
         let fail = |e| Error::io(&self.path, e);
+        if self.is_damaged {
+            let aside = fsio::beside(&self.path, &format!(".broken-{}", clock::unix()));
+            match fsio::link(&self.path, &aside) {
+                Ok(()) => {
+                    tracing::error!(aside = %aside.display(), "damaged journal set aside; its good records are kept")
+                }
+                // Nobody needs two of one second; and without links the records matter more than the rubble.
+                Err(e) => tracing::warn!(path = %self.path.display(), error = %e, "damaged journal not set aside"),
+            }
+        }
         fsio::replace(&self.path, &bytes, mode).map_err(fail)?;
+        (self.is_damaged, self.is_suspect) = (false, false);
         let now = fs::metadata(&self.path).map_err(fail)?;
         self.file = (now.dev(), now.ino());
         self.size = bytes.len() as u64;

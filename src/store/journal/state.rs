@@ -23,6 +23,8 @@ pub struct State {
     pub recent_below: u32,
     /// The greatest mod-sequence of all.
     pub highest_modseq: u64,
+    /// No UID below this was never given: above every UID that a record spoke of, forgotten ones included.
+    pub next_uid: u32,
 }
 
 impl State {
@@ -34,9 +36,12 @@ impl State {
                     // Other UIDs altogether: nothing said so far is about them.
                     *self = State { highest_modseq: self.highest_modseq, ..State::default() };
                 }
+                let next_uid = folder.next_uid;
                 self.folder = Some(folder);
+                self.raise_next_uid(next_uid);
             }
             Record::Message { uid, known } => {
+                self.raise_next_uid(uid + 1);
                 self.highest_modseq = self.highest_modseq.max(known.modseq);
                 self.messages.insert(uid, known);
             }
@@ -56,6 +61,7 @@ impl State {
             Record::Expunged { modseq, uids } => {
                 self.highest_modseq = self.highest_modseq.max(modseq);
                 for uid in uids {
+                    self.raise_next_uid(uid + 1);
                     self.messages.remove(&uid);
                     self.expunged.push_back((modseq, uid));
                 }
@@ -73,6 +79,14 @@ impl State {
         }
     }
 
+    /// Kept in the folder's record, too: the one that told of the greatest UID may be among those that are forgotten.
+    fn raise_next_uid(&mut self, next_uid: u32) {
+        self.next_uid = self.next_uid.max(next_uid);
+        if let Some(folder) = &mut self.folder {
+            folder.next_uid = self.next_uid;
+        }
+    }
+
     /// The shortest list of records that amounts to this.
     pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
         let modseq = Record::Modseq { highest: self.highest_modseq, forgotten: self.forgotten };
@@ -87,7 +101,11 @@ impl State {
                 _ => expunged.push((*modseq, vec![*uid])),
             }
         }
-        let expunged = expunged.into_iter().map(|(modseq, uids)| Record::Expunged { modseq, uids });
+        let expunged = expunged.into_iter().map(|(modseq, mut uids)| {
+            // Two batches may have had one mod-sequence.
+            uids.sort_unstable();
+            Record::Expunged { modseq, uids }
+        });
         head.chain(keywords).chain(messages).chain(expunged)
     }
 }

@@ -196,7 +196,7 @@ fn read_list(
             forget_other_validity(memory, header.uid_validity);
             // The list is written first, and synced: it can lack what the journal has only if somebody cut or restored it, or if
             // the disk was full.
-            if header.next_uid >= next_by_journal(memory) {
+            if header.next_uid >= memory.next_uid {
                 return Ok((list, records, false));
             }
             tracing::error!(path = %dir.display(), "dovecot-uidlist lacks UIDs that were given: completed from the journal");
@@ -249,12 +249,6 @@ fn forget_other_validity(memory: &mut Memory, uid_validity: u32) {
     }
 }
 
-/// No UID below this one may be given, as far as the journal knows.
-fn next_by_journal(memory: &Memory) -> u32 {
-    let given = memory.expunged.iter().map(|(_, uid)| *uid).chain(memory.messages.keys().copied());
-    memory.folder.as_ref().map_or(1, |folder| folder.next_uid).max(given.max().map_or(1, |uid| uid + 1))
-}
-
 /// What the journal and the readable part of a damaged list know. `None` if nobody knows the UIDVALIDITY.
 pub(super) fn rebuilt(damage: Option<Damage>, memory: &Memory) -> Option<(Header, Vec<Record>)> {
     let (from_list, readable) = damage.map_or((None, Vec::new()), |damage| (damage.header, damage.records));
@@ -271,10 +265,9 @@ pub(super) fn rebuilt(damage: Option<Damage>, memory: &Memory) -> Option<(Header
         (None, None) => return None,
         (list, journal) => {
             records.extend(memory.messages.iter().map(|(uid, known)| (*uid, Record::new(*uid, &known.base))));
-            let next = next_by_journal(memory);
             let guid = journal.as_ref().map_or(String::new(), |journal| journal.guid.clone());
             let mut header = list.or(journal)?;
-            header.next_uid = header.next_uid.max(next);
+            header.next_uid = header.next_uid.max(memory.next_uid);
             if header.guid.is_empty() {
                 header.guid = guid;
             }
