@@ -5,12 +5,20 @@
 //! One transcript: `cargo test --test protocol -- NAME` does not exist, since a folder is one test; set
 //! `TRANSCRIPT=part-of-its-name` instead.
 
+#[path = "transcript/beside.rs"]
+mod beside;
 #[path = "transcript/drive.rs"]
 mod drive;
+#[path = "transcript/outside.rs"]
+mod outside;
 #[path = "transcript/run.rs"]
 mod run;
 #[path = "transcript/script.rs"]
 mod script;
+mod support {
+    #[expect(dead_code, reason = "other tests use the rest of it")]
+    pub mod dovecot;
+}
 #[path = "transcript/world.rs"]
 mod world;
 
@@ -69,6 +77,25 @@ fn smtp() {
 #[test]
 fn imap() {
     play_all("imap");
+}
+
+/// The IMAP dialogues once more, with an installed Dovecot: see `transcript/beside.rs`.
+#[test]
+fn imap_beside_dovecot() {
+    if !support::dovecot::Dovecot::installed() {
+        let strict = std::env::var_os("MAILCOTE_TESTS").is_some_and(|mode| mode == "strict");
+        assert!(!strict, "dovecot 2.3 is not installed (MAILCOTE_TESTS=strict)");
+        eprintln!("skipped: needs dovecot");
+        return;
+    }
+    let mut site = beside::Site::start().expect("Dovecot starts");
+    let mut wrong = Vec::new();
+    for path in transcripts("imap") {
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let result = Script::parse(&text).and_then(|script| site.play(&script));
+        wrong.extend(result.err().map(|why| format!("{}: {why}", path.display())));
+    }
+    assert!(wrong.is_empty(), "\n\n{}\n\n{} files", wrong.join("\n\n"), wrong.len());
 }
 
 #[test]

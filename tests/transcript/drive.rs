@@ -5,7 +5,7 @@
 //! input was grouped. [`Socket`] is a client on loopback, with TLS by rustls when the transcript asks for it.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -139,8 +139,18 @@ enum Stream {
 impl Socket {
     /// Connect; with `tls`, the handshake comes first.
     pub fn connect(port: u16, tls: bool, config: Arc<rustls::ClientConfig>) -> Result<Socket, String> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string())?;
-        stream.set_read_timeout(Some(LINE_WAIT)).map_err(|e| e.to_string())?;
+        Socket::connect_to(([127, 0, 0, 1], port).into(), tls, config, LINE_WAIT)
+    }
+
+    /// As [`Socket::connect`], to any address, and wait `wait` for a line.
+    pub fn connect_to(
+        address: SocketAddr,
+        tls: bool,
+        config: Arc<rustls::ClientConfig>,
+        wait: Duration,
+    ) -> Result<Socket, String> {
+        let stream = TcpStream::connect(address).map_err(|e| e.to_string())?;
+        stream.set_read_timeout(Some(wait)).map_err(|e| e.to_string())?;
         stream.set_nodelay(true).map_err(|e| e.to_string())?;
         let mut socket = Socket { stream: Stream::Plain(stream), received: Vec::new(), config };
         if tls {

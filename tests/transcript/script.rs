@@ -32,6 +32,17 @@ pub struct Line {
     pub number: usize,
     pub connection: Option<char>,
     pub step: Step,
+    /// `# dovecot: differs, because ...` stands right before it.
+    pub explained: Option<String>,
+}
+
+/// What a whole file says about Dovecot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beside {
+    /// `# dovecot: lacks NAME`: a capability that the installed one must not have.
+    Lacks(String),
+    /// `# dovecot: file differs, because ...`: something in it must come out differently.
+    Differs(String),
 }
 
 /// A whole file.
@@ -41,15 +52,26 @@ pub struct Script {
     pub lines: Vec<Line>,
     /// The file says `pending`: it is about something not built yet and must fail.
     pub pending: bool,
+    /// What the file says about Dovecot.
+    pub beside: Option<Beside>,
 }
 
 impl Script {
     /// Read a transcript. Errors name the line.
     pub fn parse(text: &str) -> Result<Script, String> {
         let mut script = Script::default();
+        let mut explained = None;
         for (index, raw) in text.lines().enumerate() {
             let number = index + 1;
             let line = raw.trim_end_matches('\r');
+            if let Some(text) = line.strip_prefix("# dovecot:") {
+                match remark(text.trim()) {
+                    Some(Remark::File(beside)) => script.beside = Some(beside),
+                    Some(Remark::Line(why)) => explained = Some(why),
+                    None => return Err(format!("line {number}: not understood: {line}")),
+                }
+                continue;
+            }
             if line.trim().is_empty() || line.starts_with('#') {
                 continue;
             }
@@ -57,15 +79,36 @@ impl Script {
             match words[0].as_str() {
                 "pending" => script.pending = true,
                 "given" => script.given.push(words[1..].to_vec()),
-                "do" => script.lines.push(Line { number, connection: None, step: Step::Do(words[1..].to_vec()) }),
+                "do" => {
+                    let step = Step::Do(words[1..].to_vec());
+                    script.lines.push(Line { number, connection: None, step, explained: explained.take() });
+                }
                 _ => {
                     let step = conversation(line).ok_or_else(|| format!("line {number}: not understood: {line}"))?;
-                    script.lines.push(Line { number, connection: line.chars().next(), step });
+                    let connection = line.chars().next();
+                    script.lines.push(Line { number, connection, step, explained: explained.take() });
                 }
             }
         }
         Ok(script)
     }
+}
+
+enum Remark {
+    File(Beside),
+    Line(String),
+}
+
+/// `differs, because ...`, `file differs, because ...`, `lacks NAME`.
+fn remark(text: &str) -> Option<Remark> {
+    let why = |text: &str| text.strip_prefix("differs, because ").map(str::to_owned);
+    if let Some(text) = text.strip_prefix("file ") {
+        return why(text).map(|why| Remark::File(Beside::Differs(why)));
+    }
+    if let Some(name) = text.strip_prefix("lacks ") {
+        return Some(Remark::File(Beside::Lacks(name.to_owned())));
+    }
+    why(text).map(Remark::Line)
 }
 
 fn conversation(line: &str) -> Option<Step> {

@@ -1,12 +1,10 @@
 //! What a transcript is played in: a throw-away configuration with alice and bob, opened as the daemon opens it.
 //!
-//! Everything lies below one temporary directory and is gone with it. Other programs' deeds (`do ...`) are done with
-//! plain file operations on alice's Maildir.
+//! Everything lies below one temporary directory and is gone with it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use mailcote::config::{Config, Service};
 use mailcote::daemon::{Opened, Running, Services};
@@ -15,6 +13,7 @@ use mailcote::store::{Home, Layout, Name, Owner};
 use mailcote::wire::Peer;
 
 use super::drive::{Connection, Direct, Socket, made_up_tls};
+use super::outside::Outside;
 use super::run::World;
 
 /// How a transcript is played.
@@ -28,9 +27,6 @@ pub enum Mode {
     Cut,
 }
 
-/// Seconds since 1970 that every given message has as its INTERNALDATE: 1 January 2026, noon UTC.
-const GIVEN_DATE: u64 = 1_767_268_800;
-
 /// One world.
 pub struct Fixture {
     mode: Mode,
@@ -39,8 +35,7 @@ pub struct Fixture {
     services: Arc<Services>,
     running: Option<Running>,
     client: Arc<rustls::ClientConfig>,
-    maildir: PathBuf,
-    delivered: AtomicU32,
+    outside: Outside,
     _dir: tempfile::TempDir,
 }
 
@@ -63,9 +58,8 @@ impl Fixture {
         } else {
             (Arc::new(Services::new(&config, true)?), None)
         };
-        let maildir = root.join("mail/alice/Maildir");
-        let fixture =
-            Fixture { mode, service, tls, services, running, client, maildir, delivered: AtomicU32::new(0), _dir: dir };
+        let outside = Outside::new(root.join("mail/alice/Maildir"), None);
+        let fixture = Fixture { mode, service, tls, services, running, client, outside, _dir: dir };
         fixture.fill(given)?;
         Ok(fixture)
     }
@@ -78,7 +72,7 @@ impl Fixture {
     }
 
     fn fill(&self, given: &[Vec<String>]) -> Result<(), String> {
-        let home = Home { maildir: self.maildir.clone(), layout: Layout::Maildirpp, owner: Owner::Daemon };
+        let home = Home { maildir: self.outside.maildir.clone(), layout: Layout::Maildirpp, owner: Owner::Daemon };
         let store = self.services.stores.open(&home).map_err(|e| e.to_string())?;
         for words in given {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -88,48 +82,11 @@ impl Fixture {
                     let name = Name::parse(name).map_err(|e| e.to_string())?;
                     store.create(&name, None).map_err(|e| e.to_string())?;
                 }
-                [count, "messages" | "message", "in", folder] => {
-                    let count: u32 = count.parse().map_err(|_| format!("given {count}: not a number"))?;
-                    for n in 1..=count {
-                        self.deliver(numbered(n).as_bytes(), folder)?;
-                    }
-                }
-                ["file", file, "in", folder] => self.deliver(&data(file)?, folder)?,
+                _ if self.outside.given(&words)? => {}
                 _ => return Err(format!("given {}: not understood", words.join(" "))),
             }
         }
         Ok(())
-    }
-
-    fn folder(&self, name: &str) -> PathBuf {
-        if name == "INBOX" { self.maildir.clone() } else { self.maildir.join(format!(".{}", name.replace('/', "."))) }
-    }
-
-    /// As another program delivers: a file in tmp/, renamed into new/.
-    fn deliver(&self, text: &[u8], folder: &str) -> Result<(), String> {
-        let folder = self.folder(folder);
-        let n = self.delivered.fetch_add(1, Ordering::Relaxed) + 1;
-        let name = format!("{}.M{n:06}P7.outside", GIVEN_DATE);
-        let path = folder.join("tmp").join(&name);
-        let fail = |e: std::io::Error| format!("{}: {e}", path.display());
-        fs::write(&path, text).map_err(fail)?;
-        let date = std::time::UNIX_EPOCH + std::time::Duration::from_secs(GIVEN_DATE);
-        fs::File::open(&path).and_then(|file| file.set_modified(date)).map_err(fail)?;
-        fs::rename(&path, folder.join("new").join(&name)).map_err(fail)
-    }
-
-    /// The n-th message of a folder, in name order.
-    fn nth(&self, n: &str, folder: &str) -> Result<PathBuf, String> {
-        let n: usize = n.parse().map_err(|_| format!("{n}: not a number"))?;
-        let mut files = Vec::new();
-        for sub in ["new", "cur"] {
-            let dir = self.folder(folder).join(sub);
-            for entry in fs::read_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))? {
-                files.push(entry.map_err(|e| e.to_string())?.path());
-            }
-        }
-        files.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
-        files.get(n.wrapping_sub(1)).cloned().ok_or_else(|| format!("{folder} has no message {n}"))
     }
 }
 
@@ -153,34 +110,8 @@ impl World for Fixture {
     }
 
     fn act(&mut self, words: &[String]) -> Result<(), String> {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        match words[..] {
-            ["deliver", file, "to", folder] => self.deliver(&data(file)?, folder),
-            ["remove", n, "from", folder] => fs::remove_file(self.nth(n, folder)?).map_err(|e| e.to_string()),
-            ["flag", n, "in", folder, flags] => {
-                let path = self.nth(n, folder)?;
-                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-                let base = name.split(':').next().unwrap_or_default();
-                let to = self.folder(folder).join("cur").join(format!("{base}:2,{flags}"));
-                fs::rename(&path, to).map_err(|e| e.to_string())
-            }
-            _ => Err(format!("do {}: not understood", words.join(" "))),
-        }
+        self.outside.act(words)
     }
-}
-
-/// Message number n of `given n messages`.
-fn numbered(n: u32) -> String {
-    format!(
-        "From: Sender <sender@example.net>\nTo: alice@demo.test\nSubject: message {n}\n\
-         Date: Thu, 1 Jan 2026 12:00:0{} +0000\nMessage-ID: <{n}@example.net>\n\nbody {n}\n",
-        n % 10
-    )
-}
-
-fn data(file: &str) -> Result<Vec<u8>, String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/messages").join(file);
-    fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 fn service(protocol: &str, tls: bool) -> Result<Service, String> {
@@ -198,7 +129,7 @@ fn service(protocol: &str, tls: bool) -> Result<Service, String> {
 }
 
 /// A certificate for the server, and a client that trusts it.
-fn certificate(root: &Path) -> Result<Arc<rustls::ClientConfig>, String> {
+pub fn certificate(root: &Path) -> Result<Arc<rustls::ClientConfig>, String> {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).map_err(|e| e.to_string())?;
     let dir = root.join("certs/localhost");
     fs::create_dir_all(&dir).map_err(|e| e.to_string())?;

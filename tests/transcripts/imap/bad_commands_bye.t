@@ -3,6 +3,7 @@
 1> a\r\na\r\na\r\na\r\na\r\na\r\na\r\na\r\na\r\na
 1= 10
 1> a noop
+# dovecot: differs, because it closes the connection at the third bad command before login
 1< a OK …
 1> a\r\na\r\na\r\na\r\na\r\na\r\na\r\na\r\na\r\na\r\na\r\na\r\na\r\na\r\na\r\na\r\na\r\na\r\na
 1= 19

@@ -1,4 +1,5 @@
 # no password in clear: LOGINDISABLED, no AUTH, PRIVACYREQUIRED        RFC 3501 6.2.3, RFC 5530
+# dovecot: file differs, because it is configured to take passwords in clear
 given clear-refused
 1< * OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS XLIST STARTTLS LOGINDISABLED] …
 1> a login alice@demo.test alice-secret

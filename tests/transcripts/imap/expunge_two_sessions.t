@@ -19,12 +19,15 @@ given 3 messages in INBOX
 2> d store 2 +flags (\\Seen)
 2! * 1 EXPUNGE
 2< * 2 FETCH (FLAGS (\\Seen))
+# dovecot: differs, because it tells the flags that the other session set on the message it expunged
 2< d OK …
 2> e store 1 +flags (\\Seen)
 2! * 1 EXPUNGE
+# dovecot: differs, because it does not say that the message is gone
 2< e OK [EXPUNGEISSUED] …
 2> f uid store 3 +flags (\\Seen)
 2< * 1 EXPUNGE
+# dovecot: differs, because it leaves the UID out of answers to UID STORE where another session expunged
 2< * 2 FETCH (UID 3 FLAGS (\\Seen))
 2< f OK …
 2> g store 3 +flags (\\Seen)

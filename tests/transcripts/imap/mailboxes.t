@@ -12,12 +12,14 @@ given 2 messages in INBOX
 1> d create Q/D/
 1< d OK …
 1> e list "" Q*
+# dovecot: differs, because it makes no folders for the levels above the one that is created
 1< * LIST (\\HasChildren) "/" Q
 1< * LIST (\\HasChildren) "/" Q/B
 1< * LIST (\\HasNoChildren) "/" Q/B/C
 1< * LIST (\\HasNoChildren) "/" Q/D
 1< e OK …
 1> f delete Q/B
+# dovecot: differs, because it has no such folder
 1< f OK …
 1> g list "" Q*
 1<~ * LIST (\\Noselect \\HasChildren) "/" Q/B
@@ -29,21 +31,26 @@ given 2 messages in INBOX
 1> j rename Q X/Y
 1< j OK …
 1> k list "" X*
+# dovecot: differs, because it has no such folder
 1<~ * LIST (\\HasChildren) "/" X/Y
 1<~ * LIST (\\HasNoChildren) "/" X/Y/B/C
 1<~ k OK …
 1> l rename nosuch Z
 1< l NO [NONEXISTENT] …
 1> m rename X/Y/D X/Y
+# dovecot: differs, because it has no such folder
 1< m NO [ALREADYEXISTS] …
 1> n rename X X/Y/Z
 1< n NO …
 1> o rename inbox Old
+# dovecot: differs, because it cannot rename INBOX, which RFC 3501 6.3.5 demands
 1< o OK …
 1> p status INBOX (messages)
+# dovecot: differs, because it has not renamed INBOX
 1< * STATUS INBOX (MESSAGES 0)
 1< p OK …
 1> q status Old (messages)
+# dovecot: differs, because it has not renamed INBOX
 1< * STATUS Old (MESSAGES 2)
 1< q OK …
 1> r create ""

@@ -1,4 +1,5 @@
 # XLIST, good and bad                                                  Gmail's older SPECIAL-USE
+# dovecot: file differs, because it answers XLIST with LIST responses
 1< * OK …
 1> a xlist "" *
 1< a BAD Log in first
