@@ -12,9 +12,9 @@ use super::parse::fetch::{Item, Section};
 use super::response;
 use super::section::{self, Need, Piece};
 use super::source::{Extent, Measure, Place, Source, Stream};
-use super::{bodystructure, envelope};
 use crate::mail::envelope::Envelope;
 use crate::mail::part::Tree;
+use crate::mail::render::{envelope, structure};
 use crate::mail::scan::Scanner;
 use crate::mail::{Flags, date};
 use crate::wire::Out;
@@ -241,7 +241,7 @@ impl Answer {
     fn structure(&self, label: &str, extended: bool, out: &mut Out) {
         if let Some(tree) = &self.tree {
             out.put(label);
-            bodystructure::write(out.buffer(), tree, tree.root(), extended);
+            structure::write(out.buffer(), tree, tree.root(), extended);
         }
     }
 

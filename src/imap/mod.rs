@@ -6,8 +6,7 @@
 //! - [`session`] runs them one after the other: [`cmd::TABLE`] says which command is allowed when and what may be
 //!   announced behind it; [`cmd`] has one file a command; [`job`] is a command that takes more than one step.
 //! - [`context`] is what a command may see and change, [`enabled`] what the client has switched on; [`view`] is what the client was told of the open mailbox.
-//! - [`source`] reads a message's file by blocks, [`section`] finds pieces of it, [`answer`] sends them; [`bodystructure`] and [`mod@envelope`]
-//!   write what [`crate::mail`] found in it.
+//! - [`source`] reads a message's file by blocks, [`section`] finds pieces of it, [`answer`] sends them.
 //! - [`search`] decides whether a message matches, [`hunt`] looks into bodies for it.
 //! - [`reply`] and [`response`] write the answers.
 //!
@@ -15,11 +14,9 @@
 //! `cmd/`, its rows in the table, its grammar in `parse/`, its name in `cmd/capability.rs`.
 
 pub mod answer;
-pub mod bodystructure;
 pub mod cmd;
 pub mod context;
 pub mod enabled;
-pub mod envelope;
 pub mod frame;
 pub mod hunt;
 pub mod job;

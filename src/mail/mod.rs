@@ -15,6 +15,8 @@ pub mod header;
 pub mod lex;
 pub mod message_id;
 pub mod part;
+pub mod preview;
+pub mod render;
 pub mod scan;
 pub mod subject;
 pub mod text;

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::content::Content;
 use super::envelope::Envelope;
-use super::scan::Scanner;
+use super::scan::{MAX_DEPTH, Scanner};
 
 /// A place in the file, with what was counted on the way there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +82,18 @@ pub struct Part {
 }
 
 impl Part {
+    /// A part as it was kept; [`Tree::from_parts`] finds its children and depth.
+    pub fn new(
+        parent: Option<usize>,
+        shape: Shape,
+        header: Span,
+        body: Span,
+        content: Content,
+        envelope: Option<Box<Envelope>>,
+    ) -> Part {
+        Part { parent, children: Vec::new(), shape, header, body, content, envelope, depth: 0 }
+    }
+
     /// Is it a message (the whole, or the one in a message/rfc822)?
     pub fn is_message(&self) -> bool {
         self.envelope.is_some()
@@ -105,6 +117,42 @@ impl Tree {
         let mut scanner = Scanner::new();
         scanner.push(message);
         scanner.finish()
+    }
+
+    /// A tree that was kept; `None` if the parts are none: each must come behind its parent, a message/rfc822 has one child, and no
+    /// nesting is deeper than a scan would go.
+    pub fn from_parts(mut parts: Vec<Part>) -> Option<Tree> {
+        for index in 0..parts.len() {
+            let Some(parent) = parts[index].parent else {
+                if index > 0 {
+                    return None;
+                }
+                continue;
+            };
+            let around = parts.get_mut(parent).filter(|_| parent < index)?;
+            around.children.push(index);
+            let depth = around.depth + 1;
+            parts[index].depth = depth;
+            if depth > MAX_DEPTH {
+                return None;
+            }
+        }
+        let whole = |part: &Part| match part.shape {
+            Shape::Message => part.children.len() == 1,
+            Shape::Multipart => true,
+            Shape::Leaf | Shape::Opaque => part.children.is_empty(),
+        };
+        (!parts.is_empty() && parts.iter().all(whole)).then_some(Tree { parts })
+    }
+
+    /// The envelope of the message itself is kept elsewhere.
+    pub fn forget_envelope(&mut self) {
+        self.parts[0].envelope = Some(Box::default());
+    }
+
+    /// The envelope of the message itself.
+    pub fn set_envelope(&mut self, envelope: Envelope) {
+        self.parts[0].envelope = Some(Box::new(envelope));
     }
 
     /// The message.

@@ -9,6 +9,7 @@
 //! Every public call works under the owner's identity ([`Owner::assume`]), blocks on the disk, and returns only when
 //! what it did is durable. It never talks to a client and is never called with a client's lock held.
 
+pub mod cache;
 pub mod courier;
 mod dirsync;
 mod draft;
@@ -40,7 +41,7 @@ const DIR_MODE: u32 = 0o700;
 
 pub use error::{Error, Result};
 pub use home::{Assumed, Home, Layout, Owner};
-pub use mailbox::{Change, Mailbox, Message, NewMessage, Pop3Lock, Status};
+pub use mailbox::{Change, Mailbox, Message, NewMessage, Pop3Lock, Status, Tour, Visited};
 pub use name::{Name, Role};
 pub use stores::{Settings, Store, Stores};
 pub use tree::Folder;

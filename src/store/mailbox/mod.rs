@@ -18,6 +18,7 @@
 //! | `doubles` | one base twice |
 //! | `flags`, `remove`, `append`, `copy` | what sessions change |
 //! | `message` | one message's file: open, sizes, dates |
+//! | `facts` | what is known of many messages, from the cache or their files |
 //! | `status` | counters |
 //! | `recent` | \Recent, and `new/` to `cur/` |
 //! | `clean` | old files in `tmp/` |
@@ -36,6 +37,7 @@ mod clean;
 mod commit;
 mod copy;
 mod doubles;
+mod facts;
 mod flags;
 mod load;
 mod message;
@@ -60,6 +62,7 @@ use std::time::Instant;
 
 pub use self::append::NewMessage;
 pub(super) use self::clean::clean;
+pub use self::facts::{Tour, Visited};
 pub use self::flags::Change;
 pub use self::message::Pop3Lock;
 use self::pending::Pending;

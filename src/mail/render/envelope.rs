@@ -1,6 +1,6 @@
 //! ENVELOPE as IMAP writes it (RFC 3501 section 7.4.2, section 9 `envelope`).
 
-use super::response::{nstring, string};
+use super::{nstring, string};
 use crate::mail::address_list::Mailbox;
 use crate::mail::envelope::Envelope;
 

@@ -3,7 +3,7 @@
 //! Recursion follows the part tree, whose depth [`crate::mail::scan::MAX_DEPTH`] bounds.
 
 use super::envelope;
-use super::response::{nstring, string};
+use super::{nstring, string};
 use crate::mail::content::{Content, Media, Param};
 use crate::mail::part::{Part, Shape, Tree};
 
