@@ -121,13 +121,15 @@ impl Mailbox {
         let given = self.give_uids(disk, Some(&lock), files.to_vec(), &[], false)?;
         let uids: Vec<u32> = given.iter().map(|one| one.uid).collect();
         let modseq = journal::next_modseq(self.highest_modseq());
-        self.note_incoming(disk, &lock, &uids, modseq, incoming)?;
+        let saved = clock::unix();
+        self.note_incoming(disk, &lock, &uids, (modseq, saved), incoming)?;
         drop(lock);
         let mut state = self.write_state();
         for ((&uid, one), file) in uids.iter().zip(incoming).zip(files) {
             let mut entry = Entry::new(&file.name, file.place);
             // RFC 3501 sections 6.3.11 and 6.4.7: whatever its flags, it is recent.
             entry.recent = true;
+            entry.set_saved(saved);
             state.table.insert(Message { uid, flags: one.flags, keywords: one.keywords, modseq }, entry);
             state.next_uid = state.next_uid.max(uid + 1);
         }
@@ -140,10 +142,9 @@ impl Mailbox {
         disk: &mut Disk,
         lock: &Lock,
         uids: &[u32],
-        modseq: u64,
+        (modseq, saved): (u64, i64),
         incoming: &[Incoming],
     ) -> Result<()> {
-        let saved = clock::unix();
         let note = |(uid, one): (&u32, &Incoming)| Note::Message {
             uid: *uid,
             known: Known { base: one.base.as_bytes().into(), modseq, saved, flags: one.flags, keywords: one.keywords },

@@ -33,6 +33,8 @@ pub(super) struct Given {
     pub(super) uid: u32,
     pub(super) file: File,
     pub(super) fields: Option<Box<[u8]>>,
+    /// When it came, seconds since 1970.
+    pub(super) saved: i64,
 }
 
 impl Mailbox {
@@ -120,11 +122,11 @@ impl Mailbox {
     ) -> Result<Vec<Given>> {
         let mut next = self.state().next_uid.max(disk.list.header().next_uid);
         let mut given = Vec::with_capacity(fresh.len());
-        let mut records = Vec::new();
+        let (mut records, saved) = (Vec::new(), clock::unix());
         for file in fresh {
             let base = base_of(&file.name);
             if let Some(record) = disk.unclaimed.get(base) {
-                given.push(Given { uid: record.uid, fields: record.fields.clone(), file });
+                given.push(Given { uid: record.uid, fields: record.fields.clone(), file, saved });
                 continue;
             }
             if next >= MAX_UID {
@@ -134,7 +136,7 @@ impl Mailbox {
                 tracing::warn!(path = %self.dir.display(), name = %base.escape_ascii(), uid = next, "an expunged message came back: new UID");
             }
             records.push(Record::new(next, base));
-            given.push(Given { uid: next, fields: None, file });
+            given.push(Given { uid: next, fields: None, file, saved });
             next += 1;
         }
         self.write_list(disk, lock, records, missing, may_wait)?;
@@ -154,9 +156,9 @@ impl Mailbox {
         renamed: &[(u32, File)],
         missing: &[u32],
     ) -> Vec<(u32, Message)> {
-        let saved = clock::unix();
         let mut notes: Vec<Note> = Vec::new();
         for one in given {
+            let saved = one.saved;
             let (flags, keywords) = flags_of(&one.file.name);
             let base = base_of(&one.file.name).into();
             notes.push(Note::Message { uid: one.uid, known: Known { base, modseq, saved, flags, keywords } });
@@ -177,7 +179,7 @@ impl Mailbox {
                 }
             }
         }
-        notes.extend(flag_notes(modseq, changes.iter().map(|(_, message)| message)));
+        notes.extend(flag_notes(changes.iter().map(|(_, message)| message)));
         if !missing.is_empty() {
             notes.push(Note::Expunged { modseq, uids: missing.to_vec() });
         }
@@ -221,10 +223,12 @@ impl Mailbox {
             }
         }
         state.table.remove(missing);
+        state.history.add(modseq, missing);
         for one in given {
             let (flags, keywords) = flags_of(&one.file.name);
             let mut entry = Entry::new(&one.file.name, one.file.place);
             entry.fields = one.fields;
+            entry.set_saved(one.saved);
             state.next_uid = state.next_uid.max(one.uid + 1);
             state.table.insert(Message { uid: one.uid, flags, keywords, modseq }, entry);
         }

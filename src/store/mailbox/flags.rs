@@ -33,6 +33,16 @@ pub enum Change {
     Replace,
 }
 
+/// What became of one message.
+enum Outcome {
+    /// Its flags are these now.
+    Changed(Message),
+    /// They were so already, or it is gone.
+    Same,
+    /// It has changed since the moment that the client named.
+    Refused,
+}
+
 impl Change {
     fn apply(self, old: (Flags, u128), with: (Flags, u128)) -> (Flags, u128) {
         match self {
@@ -55,19 +65,23 @@ impl Mailbox {
         unchanged_since: Option<u64>,
     ) -> Result<Vec<u32>> {
         let (_owner, mut disk) = self.enter_to_change()?;
+        if unchanged_since.is_some() {
+            // RFC 7162 3.1.3: what others did before this counts.
+            self.refresh_locked(&mut disk, Effort::Needed)?;
+        }
         let keywords = self.number_keywords(&mut disk, keywords, change != Change::Remove)?;
-        let modseq = journal::next_modseq(self.highest_modseq());
+        let mut modseq = journal::next_modseq(self.highest_modseq());
         let (mut refused, mut changed) = (Vec::new(), Vec::new());
         let mut failure = None;
         for &uid in uids {
-            let Some(message) = self.message(uid) else { continue };
-            if unchanged_since.is_some_and(|limit| message.modseq > limit) {
-                refused.push(uid);
-                continue;
-            }
-            match self.change_one(&mut disk, uid, modseq, |old| change.apply(old, (flags, keywords))) {
-                Ok(Some(message)) => changed.push(message),
-                Ok(None) => {}
+            let apply = |old: &Message| {
+                let allowed = unchanged_since.is_none_or(|limit| old.modseq <= limit);
+                allowed.then(|| change.apply((old.flags, old.keywords), (flags, keywords)))
+            };
+            match self.change_one(&mut disk, uid, &mut modseq, apply) {
+                Ok(Outcome::Changed(message)) => changed.push(message),
+                Ok(Outcome::Refused) => refused.push(uid),
+                Ok(Outcome::Same) => {}
                 Err(e) => {
                     failure = Some(e);
                     break;
@@ -78,26 +92,27 @@ impl Mailbox {
         failure.map_or(Ok(refused), Err)
     }
 
-    /// Rename one message's file to its new flags. `None` if nothing changed or it is gone.
+    /// Rename one message's file to the flags that `change` wants, if it wants any.
     fn change_one(
         &self,
         disk: &mut Disk,
         uid: u32,
-        modseq: u64,
-        change: impl Fn((Flags, u128)) -> (Flags, u128),
-    ) -> Result<Option<Message>> {
+        modseq: &mut u64,
+        change: impl Fn(&Message) -> Option<(Flags, u128)>,
+    ) -> Result<Outcome> {
         for _ in 0..=MAX_LOOKS {
             let (old, name, place) = match self.state().table.get(uid) {
                 Some((message, entry)) => (message.clone(), entry.name.clone(), entry.place),
-                None => return Ok(None),
+                None => return Ok(Outcome::Same),
             };
-            let (flags, keywords) = change((old.flags, old.keywords));
+            // Asked again after every look at the disk: what it found may be a change that counts.
+            let Some((flags, keywords)) = change(&old) else { return Ok(Outcome::Refused) };
             if (flags, keywords) == (old.flags, old.keywords) {
-                return Ok(None);
+                return Ok(Outcome::Same);
             }
             let letters = (keywords & LETTER_BITS) as u32;
             let Some(new_name) = MessageName::parse(&name).map(|parsed| parsed.with(flags, letters)) else {
-                return Ok(None);
+                return Ok(Outcome::Same);
             };
             // Flags live in names in cur/: a message in new/ moves there.
             if *new_name != *name || place != Which::Cur {
@@ -109,18 +124,20 @@ impl Mailbox {
                     Ok(()) => disk.left_new |= place == Which::New,
                     Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {
                         self.refresh_locked(disk, Effort::Scan)?;
+                        // Sessions may know all up to what it found: this change must be above that.
+                        *modseq = (*modseq).max(journal::next_modseq(self.highest_modseq()));
                         continue;
                     }
                     Err(e) => return Err(Error::io(&from, e)),
                 }
             }
-            let message = Message { uid, flags, keywords, modseq };
+            let message = Message { uid, flags, keywords, modseq: *modseq };
             let mut state = self.write_state();
             state.table.rename(uid, &new_name, Which::Cur);
             if let Some(old) = state.table.message_mut(uid) {
                 *old = message.clone();
             }
-            return Ok(Some(message));
+            return Ok(Outcome::Changed(message));
         }
         Err(Error::Locked(self.dir.clone()))
     }
@@ -134,7 +151,7 @@ impl Mailbox {
             self.process.syncs.soon(&self.subdirectory(Which::New), self.owner);
         }
         self.own_change(disk);
-        let notes = flag_notes(modseq, changed.iter());
+        let notes = flag_notes(changed.iter());
         let lock = self.lock_files()?;
         if let Some(lock) = &lock {
             self.merge_others(disk, lock)?;

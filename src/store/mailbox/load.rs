@@ -21,6 +21,7 @@ use super::super::process::Process;
 use super::super::uidlist::{self, Damage, Found, Header, Record, UidList};
 use super::super::watch::Which;
 use super::super::{Error, FILE_MODE, Owner, Result, courier, filename, tree, uidvalidity};
+use super::history::History;
 use super::pending::Pending;
 use super::refresh::Effort;
 use super::scan::Stamp;
@@ -46,10 +47,12 @@ impl Mailbox {
         let keywords = Keywords::read(&dir)?;
         drop(lock);
         let header = list.header().clone();
+        let before = Before::new(&header, &records, &memory);
         let (table, unknown) = remembered(records, &memory);
         let state = State {
             next_uid: header.next_uid,
             highest_modseq: memory.highest_modseq,
+            history: History::new(std::mem::take(&mut memory.expunged), memory.forgotten),
             generation: 0,
             keywords: Vec::new(),
             table,
@@ -82,15 +85,16 @@ impl Mailbox {
             disk: Mutex::new(disk),
             state: RwLock::new(state),
         };
-        mailbox.first_look(&header, &memory, &unknown)?;
+        mailbox.first_look(&header, &memory, &unknown, &before)?;
         Ok(mailbox)
     }
 
     /// Compare with the directories, and tell the journal what it did not know.
-    fn first_look(&self, header: &Header, memory: &Memory, unknown: &[u32]) -> Result<()> {
+    fn first_look(&self, header: &Header, memory: &Memory, unknown: &[u32], before: &Before) -> Result<()> {
         let mut disk = self.lock_disk();
         self.refresh_locked(&mut disk, Effort::Scan)?;
         let mut notes = Vec::new();
+        let modseq = journal::next_modseq(self.state().highest_modseq);
         let folder = Folder { uid_validity: self.uid_validity, next_uid: header.next_uid, guid: header.guid.clone() };
         let is_same = |f: &Folder| f.uid_validity == folder.uid_validity && f.guid == folder.guid;
         if !memory.folder.as_ref().is_some_and(is_same) {
@@ -98,11 +102,21 @@ impl Mailbox {
             // Whatever was noted before is void now: note all of the table.
             disk.stale_journal = true;
         }
-        let modseq = journal::next_modseq(self.state().highest_modseq);
+        let knows_all = notes.is_empty() && before.knows_all;
         {
             let mut state = self.write_state();
             state.keywords = disk.keyword_names(state.table.used_letters());
-            state.highest_modseq = state.highest_modseq.max(if unknown.is_empty() { 1 } else { modseq });
+            if !knows_all {
+                state.history.forget(modseq);
+                notes.push(Note::Modseq { highest: modseq, forgotten: modseq });
+            }
+            if !before.gone.is_empty() {
+                state.history.add(modseq, &before.gone);
+                notes.push(Note::Expunged { modseq, uids: before.gone.clone() });
+            }
+            if !unknown.is_empty() || !knows_all || !before.gone.is_empty() {
+                state.highest_modseq = state.highest_modseq.max(modseq);
+            }
             for uid in unknown {
                 if let Some(message) = state.table.message_mut(*uid).filter(|message| message.modseq == 0) {
                     message.modseq = modseq;
@@ -119,7 +133,8 @@ impl Mailbox {
                 }
             }
         }
-        if notes.is_empty() && !disk.stale_journal {
+        self.set_saved(unknown, disk.stale_journal);
+        if !disk.stale_journal {
             notes.extend(self.notes_of(unknown));
         }
         if (!notes.is_empty() || disk.stale_journal)
@@ -134,23 +149,39 @@ impl Mailbox {
 
     fn notes_of(&self, uids: &[u32]) -> Vec<Note> {
         let state = self.state();
-        // Not saved now, but when its file came to be here; nobody else remembers.
-        let saved = |entry: &Entry| {
-            let path = self.path(entry.place, &entry.name);
-            std::fs::symlink_metadata(path).map_or_else(|_| clock::unix(), |meta| meta.ctime())
-        };
         let rows = uids.iter().filter_map(|uid| state.table.get(*uid));
         rows.map(|(message, entry)| {
             let known = Known {
                 base: entry.base().into(),
                 modseq: message.modseq,
-                saved: saved(entry),
+                saved: entry.saved().unwrap_or_else(clock::unix),
                 flags: message.flags,
                 keywords: message.keywords,
             };
             Note::Message { uid: message.uid, known }
         })
         .collect()
+    }
+
+    /// When messages that the journal does not know came: not now, but when their files came to be here. In a folder that
+    /// we see for the first time a look at every file would cost more than this is worth: it is now.
+    fn set_saved(&self, unknown: &[u32], at_once: bool) {
+        let now = clock::unix();
+        let saved = |entry: &Entry| {
+            let path = self.path(entry.place, &entry.name);
+            std::fs::symlink_metadata(path).map_or(now, |meta| meta.ctime())
+        };
+        let times: Vec<(u32, i64)> = {
+            let state = self.state();
+            let rows = unknown.iter().filter_map(|uid| state.table.get(*uid));
+            rows.map(|(message, entry)| (message.uid, if at_once { now } else { saved(entry) })).collect()
+        };
+        let mut state = self.write_state();
+        for (uid, time) in times {
+            if let Some(entry) = state.table.entry_mut(uid) {
+                entry.set_saved(time);
+            }
+        }
     }
 
     pub(super) fn set_read_only(&self) {
@@ -303,6 +334,24 @@ fn unwritten_validity(dir: &Path) -> Result<u32> {
     Ok(u32::try_from(meta.ino() & 0x7fff_ffff).unwrap_or(1).max(1))
 }
 
+/// What became of messages while nobody wrote the journal.
+struct Before {
+    /// Messages that only the journal knows: the list was written without them, and a power cut took the journal's note of it.
+    gone: Vec<u32>,
+    /// Every UID that was given is known to list or journal; else some may have come and gone, and nobody knows when.
+    knows_all: bool,
+}
+
+impl Before {
+    fn new(header: &Header, records: &[Record], memory: &Memory) -> Before {
+        let listed = |uid: u32| records.binary_search_by_key(&uid, |record| record.uid).is_ok();
+        let gone = memory.messages.keys().copied().filter(|uid| !listed(*uid)).collect();
+        let next = memory.next_uid.max(1);
+        let later = records.len() - records.partition_point(|record| record.uid < next);
+        Before { gone, knows_all: header.next_uid as usize <= next as usize + later }
+    }
+}
+
 /// The table as list and journal know it, before the directories were looked at; and the UIDs that the journal does not know.
 fn remembered(records: Vec<Record>, memory: &Memory) -> (Table, Vec<u32>) {
     let expunged: HashSet<u32> = memory.expunged.iter().map(|(_, uid)| *uid).collect();
@@ -323,6 +372,9 @@ fn remembered(records: Vec<Record>, memory: &Memory) -> (Table, Vec<u32>) {
         };
         let mut entry = Entry::new(&record.base, Which::Cur);
         entry.fields = record.fields;
+        if let Some(known) = known {
+            entry.set_saved(known.saved);
+        }
         table.insert(message, entry);
     }
     (table, unknown)

@@ -15,6 +15,7 @@
 //! | `commit` | giving UIDs, telling sessions |
 //! | `others` | what other processes wrote |
 //! | `write` | uidlist, journal, syncs |
+//! | `history` | which UIDs went away, and when |
 //! | `doubles` | one base twice |
 //! | `flags`, `remove`, `append`, `copy` | what sessions change |
 //! | `message` | one message's file: open, sizes, dates |
@@ -39,6 +40,7 @@ mod copy;
 mod doubles;
 mod facts;
 mod flags;
+mod history;
 mod load;
 mod message;
 mod others;
@@ -64,6 +66,7 @@ pub use self::append::NewMessage;
 pub(super) use self::clean::clean;
 pub use self::facts::{Tour, Visited};
 pub use self::flags::Change;
+use self::history::History;
 pub use self::message::Pop3Lock;
 use self::pending::Pending;
 pub use self::status::Status;
@@ -107,6 +110,7 @@ struct State {
     table: Table,
     next_uid: u32,
     highest_modseq: u64,
+    history: History,
     generation: u64,
     /// Names of keywords by number; empty where nobody uses the number.
     keywords: Vec<String>,
@@ -181,6 +185,13 @@ impl Mailbox {
     /// Look at all messages, sorted by UID, under the folder's read lock. `f` must be short and must not call back.
     pub fn read<R>(&self, f: impl FnOnce(&[Message]) -> R) -> R {
         f(self.state().table.messages())
+    }
+
+    /// As [`Mailbox::read`], with [`Mailbox::highest_modseq`] of the same moment: whoever knows these messages knows all that
+    /// happened up to there.
+    pub fn read_to<R>(&self, f: impl FnOnce(&[Message], u64) -> R) -> R {
+        let state = self.state();
+        f(state.table.messages(), state.highest_modseq)
     }
 
     /// One message.

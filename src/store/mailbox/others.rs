@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use super::super::journal::{Record as Note, Update};
+use super::super::journal::{self, Record as Note, Update};
 use super::super::lock::Lock;
 use super::super::uidlist::{self, Change, Record};
 use super::super::{Error, Result, filename};
@@ -17,9 +17,10 @@ use super::{Disk, Mailbox};
 impl Mailbox {
     /// Read what other processes wrote since we looked.
     pub(super) fn merge_others(&self, disk: &mut Disk, lock: &Lock) -> Result<()> {
+        let mut expelled = Vec::new();
         match disk.list.refresh()? {
             Change::Same => {}
-            Change::Added(records) | Change::Replaced(records) => self.merge_records(disk, records),
+            Change::Added(records) | Change::Replaced(records) => expelled = self.merge_records(disk, records),
             Change::Missing => disk.stale_list = Some(Instant::now()),
             Change::Damaged(damage) => {
                 let aside = uidlist::set_aside(&self.dir)?;
@@ -27,7 +28,7 @@ impl Mailbox {
                     path = %aside.display(), line = damage.line, why = damage.why,
                     "damaged uidlist set aside; written again from memory"
                 );
-                self.merge_records(disk, damage.records);
+                expelled = self.merge_records(disk, damage.records);
                 disk.stale_list = Some(Instant::now());
             }
         }
@@ -39,7 +40,14 @@ impl Mailbox {
         match disk.journal.refresh()? {
             Update::Same => {}
             Update::Added(notes) => self.merge_notes(disk, notes),
-            Update::Replaced(state) => self.merge_notes(disk, state.records().collect()),
+            Update::Replaced(state) => {
+                // Somebody removed it: without these it could not tell what it forgot.
+                disk.stale_journal |= state.folder.is_none();
+                self.merge_notes(disk, state.records().collect());
+            }
+        }
+        if !expelled.is_empty() {
+            self.note_expelled(disk, lock, &expelled);
         }
         if disk.stale_journal {
             self.rewrite_journal(disk, lock);
@@ -47,7 +55,8 @@ impl Mailbox {
         Ok(())
     }
 
-    fn merge_records(&self, disk: &mut Disk, records: Vec<Record>) {
+    /// Returns the UIDs that are void, since another program gave their files others.
+    fn merge_records(&self, disk: &mut Disk, records: Vec<Record>) -> Vec<u32> {
         let mut state = self.write_state();
         let next_uid = state.next_uid;
         let mut expelled = Vec::new();
@@ -77,6 +86,15 @@ impl Mailbox {
             drop(state);
             self.pending.rescan();
         }
+        expelled
+    }
+
+    fn note_expelled(&self, disk: &mut Disk, lock: &Lock, uids: &[u32]) {
+        let modseq = journal::next_modseq(self.highest_modseq());
+        self.write_notes(disk, Some(lock), &[Note::Expunged { modseq, uids: uids.to_vec() }]);
+        let mut state = self.write_state();
+        state.history.add(modseq, uids);
+        state.highest_modseq = state.highest_modseq.max(modseq);
     }
 
     fn merge_notes(&self, disk: &mut Disk, notes: Vec<Note>) {
@@ -91,15 +109,25 @@ impl Mailbox {
         };
         for note in notes {
             match note {
-                Note::Message { uid, known } => merge(&mut state, uid, known.modseq, known.keywords),
+                Note::Message { uid, known } => {
+                    merge(&mut state, uid, known.modseq, known.keywords);
+                    state.highest_modseq = state.highest_modseq.max(known.modseq);
+                }
                 Note::Flags { modseq, keywords, uids, .. } => {
                     uids.into_iter().for_each(|uid| merge(&mut state, uid, modseq, keywords));
                     state.highest_modseq = state.highest_modseq.max(modseq);
                 }
                 Note::Keyword { number, name } => drop(disk.high_keywords.insert(number, name)),
-                Note::Modseq { highest, .. } => state.highest_modseq = state.highest_modseq.max(highest),
+                Note::Modseq { highest, forgotten } => {
+                    state.history.forget(forgotten);
+                    state.highest_modseq = state.highest_modseq.max(highest);
+                }
+                Note::Expunged { modseq, uids } => {
+                    state.history.add(modseq, &uids);
+                    state.highest_modseq = state.highest_modseq.max(modseq);
+                }
                 // What is gone or renamed is seen in the directories; \Recent is each process's own.
-                Note::Expunged { .. } | Note::Base { .. } | Note::Recent { .. } | Note::Folder(_) => {}
+                Note::Base { .. } | Note::Recent { .. } | Note::Folder(_) => {}
             }
         }
         if changed {

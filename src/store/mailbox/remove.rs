@@ -112,6 +112,7 @@ impl Mailbox {
         }
         let mut state = self.write_state();
         state.table.remove(uids);
+        state.history.add(modseq, uids);
         self.tell(disk, state, modseq);
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct Entry {
     pub(super) place: Which,
     /// No session was told of it as \Recent yet.
     pub(super) recent: bool,
+    /// SAVEDATE, seconds since 1970; 0: not known. Good until 2106.
+    saved: u32,
 }
 
 /// Nobody has asked for the date yet. No file has this time: it is before the Big Bang.
@@ -50,7 +52,17 @@ pub(super) const NO_DATE: i64 = i64::MIN;
 impl Entry {
     /// A file as it was found.
     pub(super) fn new(name: &[u8], place: Which) -> Entry {
-        Entry { name: name.into(), fields: None, date: NO_DATE, place, recent: place == Which::New }
+        Entry { name: name.into(), fields: None, date: NO_DATE, place, recent: place == Which::New, saved: 0 }
+    }
+
+    /// When the message came into this folder, seconds since 1970.
+    pub(super) fn saved(&self) -> Option<i64> {
+        (self.saved != 0).then_some(self.saved.into())
+    }
+
+    /// It came at `time`.
+    pub(super) fn set_saved(&mut self, time: i64) {
+        self.saved = u32::try_from(time.max(1)).unwrap_or(u32::MAX);
     }
 
     /// The name up to the first colon.

@@ -4,7 +4,7 @@
 //! loses in a power cut is found out again or begun anew. A list that could not be written (disk full) and a journal that missed
 //! something are written whole at the next chance.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File as OsFile, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use nix::fcntl::OFlag;
 
-use super::super::journal::{Journal, Known, Record as Note};
+use super::super::journal::{Folder, Journal, Known, Record as Note};
 use super::super::lock::Lock;
 use super::super::uidlist::Record;
 use super::super::watch::Which;
@@ -115,23 +115,30 @@ impl Mailbox {
 
     /// Bring the journal up to the table after it missed changes.
     pub(super) fn rewrite_journal(&self, disk: &mut Disk, lock: &Lock) {
-        // When a message was saved is known to the old journal alone.
-        let old = Journal::open(&self.dir).map(|(_, old)| old.messages).unwrap_or_default();
+        let old = Journal::open(&self.dir).map(|(_, old)| old).unwrap_or_default();
+        let header = disk.list.header();
+        let folder = Folder { uid_validity: header.uid_validity, next_uid: header.next_uid, guid: header.guid.clone() };
         let notes: Vec<Note> = {
             let state = self.state();
+            let modseq = Note::Modseq { highest: state.highest_modseq, forgotten: state.history.forgotten() };
             let rows = state.table.messages().iter().zip(state.table.entries());
             let now = clock::unix();
-            rows.map(|(message, entry)| Note::Message {
+            let messages = rows.map(|(message, entry)| Note::Message {
                 uid: message.uid,
                 known: Known {
                     base: entry.base().into(),
                     modseq: message.modseq,
-                    saved: old.get(&message.uid).map_or(now, |known| known.saved),
+                    saved: entry.saved().unwrap_or(now),
                     flags: message.flags,
                     keywords: message.keywords,
                 },
-            })
-            .collect()
+            });
+            let expunged: HashSet<u32> = old.expunged.iter().map(|(_, uid)| *uid).collect();
+            let expunged = state.history.notes(|uid| !expunged.contains(&uid));
+            let keywords = disk.high_keywords.iter().filter(|(number, _)| !old.keywords.contains_key(number));
+            let keywords = keywords.map(|(number, name)| Note::Keyword { number: *number, name: name.clone() });
+            let head = [Note::Folder(folder), modseq].into_iter();
+            head.chain(keywords).chain(messages).chain(expunged).collect()
         };
         disk.stale_journal = false;
         self.write_notes(disk, Some(lock), &notes);
@@ -173,12 +180,12 @@ impl Mailbox {
 }
 
 /// Journal notes for messages whose flags changed: one for each set of flags.
-pub(super) fn flag_notes<'a>(modseq: u64, changed: impl Iterator<Item = &'a Message>) -> Vec<Note> {
-    let mut groups: HashMap<(u8, u128), Vec<u32>> = HashMap::new();
+pub(super) fn flag_notes<'a>(changed: impl Iterator<Item = &'a Message>) -> Vec<Note> {
+    let mut groups: HashMap<(u64, u8, u128), Vec<u32>> = HashMap::new();
     for message in changed {
-        groups.entry((message.flags.bits(), message.keywords)).or_default().push(message.uid);
+        groups.entry((message.modseq, message.flags.bits(), message.keywords)).or_default().push(message.uid);
     }
-    let note = |((flags, keywords), mut uids): (_, Vec<u32>)| {
+    let note = |((modseq, flags, keywords), mut uids): (_, Vec<u32>)| {
         uids.sort_unstable();
         Note::Flags { modseq, flags: Flags::from_bits(flags), keywords, uids }
     };

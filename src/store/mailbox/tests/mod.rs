@@ -81,6 +81,13 @@ impl Fixture {
         fs::rename(tmp, self.maildir().join(sub).join(name)).unwrap();
     }
 
+    /// The message file that holds `text`.
+    pub(super) fn path_of(&self, text: &str) -> PathBuf {
+        let files = ["new", "cur"].map(|sub| self.maildir().join(sub)).map(|dir| fs::read_dir(dir).unwrap());
+        let mut paths = files.into_iter().flatten().map(|entry| entry.unwrap().path());
+        paths.find(|path| fs::read_to_string(path).unwrap().trim_end() == text).unwrap()
+    }
+
     pub(super) fn names(&self, sub: &str) -> Vec<String> {
         names(&self.maildir().join(sub))
     }

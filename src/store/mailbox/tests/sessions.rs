@@ -214,3 +214,74 @@ fn copy_and_move_keep_everything_but_uids() {
     assert_eq!(uids(&at.trash()), [1, 2, 3, 4, 5, 7]);
     assert!(uids(&at.inbox()).is_empty());
 }
+
+/// RFC 7162 3.1: a mod-sequence that was told never comes again, and HIGHESTMODSEQ never falls.
+#[test]
+fn modseqs_only_grow_whatever_is_lost() {
+    let mut fixture = Fixture::new();
+    let mut last = 0;
+    let mut told = |mailbox: &Mailbox, what: &str| {
+        let now = mailbox.highest_modseq();
+        assert!(now > last, "{what}: {now} after {last}");
+        last = now;
+    };
+    told(&fixture.inbox(), "an empty folder");
+    fixture.append(&fixture.inbox(), "one", Flags::NONE);
+    fixture.append(&fixture.inbox(), "two", Flags::DELETED);
+    told(&fixture.inbox(), "arrivals");
+    fixture.inbox().expunge(None).unwrap();
+    told(&fixture.inbox(), "an expunge");
+    fixture = fixture.restart();
+    let inbox = fixture.inbox();
+    let before = inbox.highest_modseq();
+    assert_eq!(inbox.expunged_since(before - 1), Some(vec![2]), "the journal remembers");
+    drop(inbox);
+    let journal = fixture.maildir().join("mailcote.journal");
+    fs::remove_file(&journal).unwrap();
+    fixture = fixture.restart();
+    let inbox = fixture.inbox();
+    told(&inbox, "a lost journal");
+    assert_eq!(inbox.expunged_since(before), None, "what went before is forgotten, and known to be");
+    assert_eq!(inbox.expunged_since(inbox.highest_modseq()), Some(vec![]));
+    fs::remove_file(&journal).unwrap();
+    inbox.store_flags(&[1], Change::Add, Flags::SEEN, &[], None).unwrap();
+    told(&inbox, "a journal lost while the folder is open");
+    drop(inbox);
+    fixture = fixture.restart();
+    let inbox = fixture.inbox();
+    assert!(inbox.highest_modseq() >= last, "it was written anew");
+}
+
+/// An expunge that only the list tells of: clients must still hear of it.
+#[test]
+fn an_expunge_that_the_journal_lost_is_new() {
+    let mut fixture = Fixture::new();
+    fixture.append(&fixture.inbox(), "one", Flags::NONE);
+    fixture.append(&fixture.inbox(), "two", Flags::NONE);
+    let known = fixture.inbox().highest_modseq();
+    let list = fixture.maildir().join("dovecot-uidlist");
+    let text = fs::read_to_string(&list).unwrap();
+    let shorter: String = text.lines().filter(|line| !line.starts_with("2 ")).map(|line| format!("{line}\n")).collect();
+    fs::remove_file(fixture.path_of("two")).unwrap();
+    fs::write(&list, shorter).unwrap();
+    fixture = fixture.restart();
+    assert_eq!(fixture.inbox().expunged_since(known), Some(vec![2]));
+}
+
+/// RFC 7162 3.1.3: what another program did just before counts.
+#[test]
+fn a_condition_sees_changes_of_others() {
+    let fixture = Fixture::new();
+    let inbox = fixture.inbox();
+    let (one, two) = (fixture.append(&inbox, "one", Flags::SEEN), fixture.append(&inbox, "two", Flags::SEEN));
+    let known = inbox.highest_modseq();
+    let path = fixture.path_of("two");
+    let name = path.to_str().unwrap().to_owned();
+    fs::rename(&path, format!("{}F", name.strip_suffix('S').unwrap()) + "S").unwrap();
+    let refused = inbox.store_flags(&[one, two], Change::Add, Flags::DELETED, &[], Some(known)).unwrap();
+    assert_eq!(refused, [two]);
+    assert_eq!(inbox.message(two).unwrap().flags, Flags::SEEN.with(Flags::FLAGGED));
+    assert!(inbox.message(one).unwrap().modseq > known);
+    let refused = inbox.store_flags(&[one], Change::Add, Flags::FLAGGED, &[], Some(0)).unwrap();
+    assert_eq!(refused, [one], "nothing is as old as that");
+}
