@@ -25,7 +25,7 @@
 //! | `mail`, `clock`, `notice`, `fsio` | nothing of ours |
 //! | `wire` | `mail`, `notice` |
 //! | `store` | `mail`, `clock`, `notice`, `fsio` |
-//! | `account` | `mail`, `clock`, `fsio`, `wire`, `store` |
+//! | `account` | `mail`, `clock`, `notice`, `fsio`, `wire`, `store` |
 //! | `smtp`, `pop3`, `imap` | everything above, never each other, never `net` |
 //! | `net` | `wire`, `notice`, `clock` |
 //! | `config` | the `Settings` types of the modules above |

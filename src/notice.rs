@@ -19,13 +19,19 @@ struct State {
 #[derive(Clone, Default)]
 pub struct Notice(Arc<Mutex<State>>);
 
-/// The raiser's side, which does not keep the waiter alive.
-#[derive(Clone)]
+/// The raiser's side, which does not keep the waiter alive. The default one has no waiter.
+#[derive(Clone, Default)]
 pub struct Raiser(Weak<Mutex<State>>);
 
 impl std::fmt::Debug for Notice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Notice")
+    }
+}
+
+impl std::fmt::Debug for Raiser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Raiser")
     }
 }
 

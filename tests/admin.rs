@@ -143,9 +143,14 @@ fn a_running_server_takes_notice() {
 
     must(&config, &["user", "add", "carol@demo.test"], "carol's first\n");
     soon("the new user", &|| login("carol", "carol's first"));
+    // The old one was just right and is remembered: it is worth nothing from the moment on at which the command is done.
+    for n in 2..6 {
+        assert!(login("carol", &format!("carol's {}", if n == 2 { "first".into() } else { (n - 1).to_string() })));
+        must(&config, &["user", "passwd", "carol@demo.test"], &format!("carol's {n}\n"));
+        assert!(!login("carol", "carol's first"), "the old password is forgotten");
+        assert!(login("carol", &format!("carol's {n}")), "the new one counts at once");
+    }
     must(&config, &["user", "passwd", "carol@demo.test"], "carol's second\n");
-    soon("the new password", &|| login("carol", "carol's second"));
-    assert!(!login("carol", "carol's first"), "the old password is forgotten");
 
     let accepted = |address: &str| {
         let mut smtp = demo.connect("smtp");
@@ -160,8 +165,32 @@ fn a_running_server_takes_notice() {
     must(&config, &["domain", "add", "second.test"], "");
     must(&config, &["user", "add", "dave@second.test"], "x\n");
     soon("the new domain", &|| accepted("dave@second.test"));
+    // Whoever is still connected is told that it is over, whatever he was waiting for.
+    let clear = |service: &str| {
+        let mut client = Client::to(demo.port(service));
+        client.line();
+        client
+    };
+    let [mut idle, mut quiet, mut bob] = [clear("imap"), clear("imap"), clear("imap")];
+    for client in [&mut idle, &mut quiet] {
+        client.imap_any("login carol@demo.test \"carol's second\"");
+        client.imap_any("select INBOX");
+    }
+    idle.send("i idle");
+    assert!(idle.line().starts_with('+'));
+    bob.imap_any(&format!("login bob@demo.test {}", demo.password("bob")));
+    let mut pop = clear("pop3");
+    for line in ["USER carol@demo.test", "PASS carol's second"] {
+        pop.send(line);
+        assert!(pop.line().starts_with("+OK"));
+    }
     must(&config, &["user", "remove", "carol@demo.test"], "");
-    soon("the removal", &|| !login("carol", "carol's second"));
+    assert!(!login("carol", "carol's second"), "at once");
+    for client in [&mut idle, &mut quiet] {
+        assert_eq!(client.line(), "* BYE This account is closed");
+    }
+    assert!(pop.line().starts_with("-ERR"));
+    assert!(bob.imap_any("noop").pop().is_some_and(|line| line.contains(" OK ")), "others stay");
     must(&config, &["domain", "remove", "second.test", "--force"], "");
     soon("the end of the domain", &|| !accepted("dave@second.test"));
 }

@@ -12,7 +12,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("fsio", &[]),
     ("wire", &["mail", "notice"]),
     ("store", &["mail", "clock", "notice", "fsio"]),
-    ("account", &["mail", "clock", "fsio", "wire", "store"]),
+    ("account", &["mail", "clock", "notice", "fsio", "wire", "store"]),
     ("smtp", &["mail", "clock", "notice", "fsio", "wire", "store", "account"]),
     ("pop3", &["mail", "clock", "notice", "fsio", "wire", "store", "account"]),
     ("imap", &["mail", "clock", "notice", "fsio", "wire", "store", "account"]),

@@ -25,10 +25,21 @@ pub const MAX_MEMBERS: usize = 1000;
 pub struct Alias {
     /// Local part in lower case; empty for the catch-all `@`.
     pub name: String,
+    /// The domain of the file, in canonical form.
+    pub domain: String,
     /// Where mail goes; never empty. Domains are in canonical form.
     pub members: Vec<Address>,
+    /// Line and column of each member, from 1, in their order.
+    pub places: Vec<(usize, usize)>,
     /// Its first and last line in the file, from 1.
     pub lines: (usize, usize),
+}
+
+impl Alias {
+    /// Is the user of its own name among its members?
+    pub fn lists_itself(&self) -> bool {
+        self.members.iter().any(|member| member.domain == self.domain && member.local.to_lowercase() == self.name)
+    }
 }
 
 /// What a file contains.
@@ -85,12 +96,15 @@ impl Parsed {
             self.problems.push(Problem::at(*first, head, 0, "alias was defined before; the first one counts"));
             return;
         }
-        let mut members = Vec::new();
+        let (mut members, mut places) = (Vec::new(), Vec::new());
         let mut problems = Vec::new();
         for (index, (number, text)) in entry.iter().enumerate() {
             for (offset, member) in items(text, if index == 0 { rest } else { 0 }) {
                 match parse_member(member, domain) {
-                    Ok(member) => members.push(member),
+                    Ok(member) => {
+                        members.push(member);
+                        places.push((*number, Problem::at(*number, text, offset, "").column));
+                    }
                     Err(message) => problems.push(Problem::at(*number, text, offset, message)),
                 }
             }
@@ -101,7 +115,7 @@ impl Parsed {
             problems.push(Problem::at(*first, head, 0, format!("alias has more than {MAX_MEMBERS} members")));
         }
         if problems.is_empty() {
-            self.aliases.push(Alias { name, members, lines: (*first, *last) });
+            self.aliases.push(Alias { name, domain: domain.to_owned(), members, places, lines: (*first, *last) });
         } else {
             self.broken.push(name);
             self.problems.append(&mut problems);
@@ -192,9 +206,19 @@ fn parse_member(text: &str, domain: &str) -> Result<Address, String> {
     }
     let has_domain = unquoted(text, '@').is_some();
     let whole = if has_domain { text.to_owned() } else { format!("{text}@{domain}") };
-    let mut address = Address::parse(&whole).map_err(|e| format!("{text:?}: {e}"))?;
+    let mut address = Address::parse(&whole).map_err(|e| match comma_missing(text, domain) {
+        Some(names) => format!("{text:?} is not one address; is a comma missing: {names}?"),
+        None => format!("{text:?}: {e}"),
+    })?;
     address.domain = domain::canonical(&address.domain);
     Ok(address)
+}
+
+/// The members between which somebody forgot the commas.
+fn comma_missing(text: &str, domain: &str) -> Option<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let all_good = words.len() > 1 && !text.contains('"') && words.iter().all(|word| parse_member(word, domain).is_ok());
+    all_good.then(|| words.join(", "))
 }
 
 #[cfg(test)]
@@ -243,6 +267,11 @@ mod tests {
             ("team: /var/mail/x\n", "1:7: /var/mail/x: mail is not delivered to files", Some("team")),
             ("team: :include:/x\n", "1:7: :include:/x: :include:", Some("team")),
             ("team: a@@b\n", "1:7:", Some("team")),
+            (
+                "team: x, alice bob\n",
+                "1:10: \"alice bob\" is not one address; is a comma missing: alice, bob?",
+                Some("team"),
+            ),
             ("x@other.test: a\n", "1:1: alias of other.test", None),
             ("@other.test: a\n", "1:1: catch-all of other.test", None),
         ] {

@@ -24,6 +24,7 @@ use super::scram::{Channel, Exchange, First, Wrong};
 use super::served::{Account, Found};
 use super::step::{Mechanism, Refusal, Step};
 use super::{Accounts, Scram, domain};
+use crate::notice::Raiser;
 use crate::wire::{Answer, Peer, Secret, Tls, Work, sasl};
 
 /// A refusal comes this long, or a multiple of it, after the client had said everything. Longer than every check but a
@@ -41,6 +42,8 @@ const NOBODY: &str =
 pub struct Login {
     accounts: Arc<Accounts>,
     ip: IpAddr,
+    /// Raised if the user is removed while he is logged in.
+    dismissal: Raiser,
     /// Name of the mechanism, for the log.
     by: &'static str,
     /// The name that the client gave, when it did.
@@ -139,7 +142,15 @@ impl Login {
 
     fn new(accounts: &Arc<Accounts>, peer: &Peer, by: &'static str) -> Login {
         let ip = peer.remote.ip();
-        Login { accounts: accounts.clone(), ip, by, name: String::new(), began: Instant::now(), state: State::Done }
+        Login {
+            accounts: accounts.clone(),
+            ip,
+            dismissal: peer.dismissal.clone(),
+            by,
+            name: String::new(),
+            began: Instant::now(),
+            state: State::Done,
+        }
     }
 
     /// The client's line behind a challenge: base64 of its answer, or `*`.
@@ -368,7 +379,7 @@ impl Login {
     fn grant(&mut self, account: &Account) -> Step {
         self.accounts.slow.succeeded(&self.name);
         let user = account.user.clone();
-        match self.accounts.seats.take(&user.login) {
+        match self.accounts.seats.take(&user.login, self.dismissal.clone()) {
             Some(seat) => {
                 tracing::info!(client = %self.ip, login = %user.login, by = self.by, "logged in");
                 Step::Granted(user, seat)

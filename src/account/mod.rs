@@ -35,7 +35,7 @@ pub mod users;
 mod watched;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fs, io};
 
@@ -56,7 +56,10 @@ use remember::Remembered;
 use seats::Seats;
 use served::{Account, Found};
 use slow::Slow;
-use watched::{AGAIN, USUAL};
+use watched::USUAL;
+
+/// How often it is looked whether users with open sessions were removed.
+pub const DISMISSAL_CHECK: Duration = Duration::from_secs(1);
 
 /// A user who may log in and gets mail.
 #[derive(Debug)]
@@ -146,6 +149,8 @@ pub struct Accounts {
     slow: Slow,
     remembered: Remembered,
     seats: Arc<Seats>,
+    /// Versions of the users files when it was last looked who is gone.
+    checked: Mutex<Vec<(String, u64)>>,
 }
 
 impl Accounts {
@@ -159,6 +164,7 @@ impl Accounts {
             slow: Slow::new(settings.exempt.clone()),
             remembered: Remembered::new(random()?),
             seats: Seats::new(settings.max_seats),
+            checked: Mutex::default(),
             settings,
         };
         accounts.reload();
@@ -189,13 +195,25 @@ impl Accounts {
         resolve::resolve(self, address)
     }
 
-    /// May `user` send mail as `sender`? As every address whose mail he gets: his own, with +detail, aliases that lead
-    /// to him or list him, and all of a domain whose catch-all he is. Not while the files that say so are in doubt.
+    /// May `user` send mail as `sender`? As his own address, with +detail too, whoever gets its mail by an alias of the
+    /// same name; and as every address whose mail he gets: aliases that lead to him or list him, and all of a domain
+    /// whose catch-all he is. Not as the latter while the files that say so are in doubt.
     pub fn may_send_as(&self, user: &User, sender: &Address) -> bool {
+        if self.is_own(user, sender) {
+            return true;
+        }
         match self.resolve(sender) {
             Resolved::Local(recipients) => recipients.iter().any(|recipient| recipient.user.login == user.login),
             _ => false,
         }
+    }
+
+    /// Is `address` the user's own, with or without +detail?
+    fn is_own(&self, user: &User, address: &Address) -> bool {
+        let Some((name, at)) = user.login.rsplit_once('@') else { return false };
+        let base = self.settings.delimiter.map_or(address.local.as_str(), |c| address.split_detail(c).0);
+        domain::canonical(&address.domain) == at
+            && [address.local.as_str(), base].iter().any(|local| local.to_lowercase() == name.to_lowercase())
     }
 
     /// Every mistake in every file, for `mailcote check`: what cannot be read, and aliases that lead nowhere.
@@ -249,11 +267,36 @@ impl Accounts {
         if served.len() == 1 { served.keys().next().cloned() } else { None }
     }
 
-    /// The account of a login name: a full address, or a user alone where it is clear of which domain.
+    /// The account of a login name: a full address, or a user alone where it is clear of which domain. As the files
+    /// say at this moment, which costs a `stat` or two: a password that was changed counts from then on, and the old
+    /// one does not.
     fn login_account(&self, name: &str) -> Found<Arc<Account>> {
-        match self.login_account_within(name, USUAL) {
-            found @ Found::Yes(_) => found,
-            _ => self.login_account_within(name, AGAIN),
+        self.login_account_within(name, Duration::ZERO)
+    }
+
+    /// End the sessions of users who are not on file any more, or whose login was locked. Called every
+    /// [`DISMISSAL_CHECK`]; costs a `stat` a file while nothing has changed. Files in doubt dismiss nobody.
+    pub fn dismiss_removed(&self) {
+        let (served, _) = self.domains.all(USUAL);
+        let versions: Vec<(String, u64)> =
+            served.iter().map(|(name, domain)| (name.clone(), domain.version(USUAL))).collect();
+        {
+            let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+            if *checked == versions {
+                return;
+            }
+            *checked = versions;
+        }
+        for login in self.seats.logins() {
+            let gone = match self.login_account(&login) {
+                Found::Yes(account) => account.password.is_none(),
+                Found::No => true,
+                Found::Later(_) => false,
+            };
+            if gone {
+                let sessions = self.seats.dismiss(&login);
+                tracing::info!(login, sessions, "removed or locked while logged in: the sessions are ended");
+            }
         }
     }
 

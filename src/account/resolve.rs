@@ -3,7 +3,8 @@
 //! Owns the walk from an address through aliases to users. In this order, the first that is there counts: an alias of
 //! the whole local part, a user of that name; the same for the part before the `+`; the catch-all `@`; and for
 //! `postmaster` somebody who will read it (below). An alias that lists its own name means the user of that name, so
-//! that `alice: alice, bob` sends bob a copy. Members that do not exist are logged and passed over as long as there are
+//! that `alice: alice, bob` sends bob a copy, also where a way leads back from bob to alice. An alias of a user's name
+//! that does not list it takes his mail away; he may still send as himself ([`Accounts::may_send_as`]). Members that do not exist are logged and passed over as long as there are
 //! others: mail to a team must not bounce because somebody left.
 //!
 //! Refuses, as [`Resolved::Broken`]: loops, more than [`MAX_NESTING`] aliases in a row, more than [`MAX_EXPANSION`]
@@ -37,8 +38,8 @@ struct Walk<'a> {
     accounts: &'a Accounts,
     age: Duration,
     found: Vec<Recipient>,
-    /// Aliases that led here.
-    path: Vec<Address>,
+    /// Aliases that led here, and whether each lists its own name.
+    path: Vec<(Address, bool)>,
     looked_at: usize,
     missing: Vec<String>,
 }
@@ -131,7 +132,7 @@ impl Walk<'_> {
     /// Follow the alias of this name, if there is one; the empty name is the catch-all.
     fn alias(&mut self, home: &Arc<Domain>, local: &str, detail: Option<&str>) -> Result<bool, Stop> {
         let here = Address { local: local.to_lowercase(), domain: home.name.clone() };
-        if self.path.last() == Some(&here) {
+        if self.path.last().is_some_and(|(last, _)| *last == here) {
             // It lists its own name: the user is meant.
             return Ok(false);
         }
@@ -140,14 +141,19 @@ impl Walk<'_> {
             Found::No => return Ok(false),
             Found::Later(reason) => return Err(Stop::Later(reason)),
         };
-        if self.path.contains(&here) {
-            let names: Vec<String> = self.path.iter().chain([&here]).map(shown).collect();
+        if let Some(since) = self.path.iter().position(|(passed, _)| *passed == here) {
+            if self.path[since..].iter().any(|(_, keeps)| *keeps) {
+                // "bob: bob, team" and "team: alice, bob": it ends in his mailbox, and all others are being looked at.
+                return Ok(true);
+            }
+            let names: Vec<String> = self.path.iter().map(|(passed, _)| passed).chain([&here]).map(shown).collect();
             return Err(Stop::Broken(format!("alias loop: {}", names.join(" -> "))));
         }
         if self.path.len() >= MAX_NESTING {
             return Err(Stop::Broken(format!("more than {MAX_NESTING} aliases lead to one another")));
         }
-        self.path.push(here);
+        let keeps = alias.lists_itself();
+        self.path.push((here, keeps));
         for member in &alias.members {
             self.member(member, detail)?;
         }

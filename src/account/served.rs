@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::aliases::{self, Alias};
 use super::lines::{Problem, lines};
-use super::password::Stored;
+use super::password::{self, Stored};
 use super::users::{self, Line, Parsed};
 use super::watched::{Known, Vanished, Watched};
 use super::{Settings, User, domain, system};
@@ -32,7 +32,7 @@ pub struct Account {
     pub user: Arc<User>,
     /// His password; `None` if the login is locked.
     pub password: Option<Stored>,
-    /// Changes whenever the users file is read anew.
+    /// Changes whenever the users file says something else.
     pub version: u64,
 }
 
@@ -45,6 +45,10 @@ pub struct UserTable {
     nameless: bool,
     /// Users with a password, and how many of these can be used with SCRAM.
     passwords: (usize, usize),
+    /// See [`Account::version`].
+    version: u64,
+    /// Of the file.
+    digest: [u8; 32],
     problems: Vec<Problem>,
 }
 
@@ -169,6 +173,11 @@ impl Domain {
         accounts.collect()
     }
 
+    /// Another number for every reading of the users file; 0 if it could never be read.
+    pub fn version(&self, age: Duration) -> u64 {
+        self.users.get(age).value.map_or(0, |table| table.version)
+    }
+
     /// How many users have a password, and how many of these can be used with SCRAM.
     pub fn passwords(&self, age: Duration) -> (usize, usize) {
         self.users.get(age).value.map_or((0, 0), |table| table.passwords)
@@ -234,14 +243,20 @@ fn with_home(account: &Arc<Account>, lookup: Lookup) -> Found<Arc<Account>> {
 impl UserTable {
     fn read(bytes: &[u8], before: Option<&UserTable>, making: &Making) -> UserTable {
         static VERSION: AtomicU64 = AtomicU64::new(1);
-        let version = VERSION.fetch_add(1, Ordering::Relaxed);
+        let digest = password::sha256(bytes);
+        // A file that was read again because it was young, and says the same, changes nothing.
+        let same = before.filter(|before| before.digest == digest).map(|before| before.version);
+        let version = same.unwrap_or_else(|| VERSION.fetch_add(1, Ordering::Relaxed));
         let mut table = UserTable {
             by_name: HashMap::new(),
             order: Vec::new(),
             nameless: false,
             passwords: (0, 0),
+            version,
+            digest,
             problems: Vec::new(),
         };
+        let mut seen: HashMap<String, (String, usize)> = HashMap::new();
         for (number, text) in lines(bytes) {
             let parsed = match text {
                 Ok(text) => users::parse(number, text, &making.domain),
@@ -251,16 +266,22 @@ impl UserTable {
                 Parsed::Nothing => {}
                 Parsed::User(line) => {
                     let key = line.name.to_lowercase();
-                    if table.by_name.contains_key(&key) {
-                        let message = format!("user {} has a line before; the first one counts", line.name);
+                    if let Some((earlier, at)) = seen.get(&key) {
+                        let case = if *earlier == line.name { "" } else { ": names that differ in case only are one user" };
+                        let message =
+                            format!("user {} has a line before, line {at} ({earlier}); the first one counts{case}", line.name);
                         table.problems.push(Problem { line: number, column: 1, message });
                         continue;
                     }
+                    seen.insert(key.clone(), (line.name.clone(), number));
                     table.order.push(key.clone());
                     table.by_name.insert(key, Entry::Good(Arc::new(making.account(line, version))));
                 }
                 Parsed::Broken(name, problem) => {
                     table.problems.push(problem);
+                    if let Some(name) = &name {
+                        seen.entry(name.to_lowercase()).or_insert((name.clone(), number));
+                    }
                     table.broken(name, before);
                 }
             }

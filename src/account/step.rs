@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Seat, User};
-use crate::wire::Work;
+use crate::wire::{Question, Work};
 
 /// What a login attempt wants next.
 pub enum Step {
@@ -12,6 +12,8 @@ pub enum Step {
     Challenge(Vec<u8>),
     /// Return it as `Want::Work`, and pass the answer to [`super::Login::answered`].
     Work(Work),
+    /// Return it as `Want::Ask`, and pass the answer to [`super::Login::answered`].
+    Ask(Question),
     /// Return it as `Want::Pause` without any output, and call [`super::Login::resumed`] when it is over. It comes
     /// before the check (an address or login that failed often) and before a refusal (every failure takes the same
     /// time).

@@ -1,6 +1,7 @@
 //! What each module is told: a [`Config`] cut into the `Settings` of others.
 
 use super::Config;
+use crate::wire::Switch;
 use crate::{account, imap, net, pop3, smtp, store};
 
 impl Config {
@@ -44,8 +45,8 @@ impl Config {
         }
     }
 
-    /// For `smtp`. `starttls`: is there a certificate?
-    pub fn smtp(&self, starttls: bool) -> smtp::Settings {
+    /// For `smtp`. `starttls`: is there a certificate by now?
+    pub fn smtp(&self, starttls: Switch) -> smtp::Settings {
         smtp::Settings {
             hostname: self.hostname.clone(),
             max_message_size: self.limits.max_message_size,
@@ -55,13 +56,13 @@ impl Config {
         }
     }
 
-    /// For `pop3`. `stls`: is there a certificate?
-    pub fn pop3(&self, stls: bool) -> pop3::Settings {
+    /// For `pop3`. `stls`: is there a certificate by now?
+    pub fn pop3(&self, stls: Switch) -> pop3::Settings {
         pop3::Settings { hostname: self.hostname.clone(), stls, ..pop3::Settings::default() }
     }
 
-    /// For `imap`. `starttls`: is there a certificate?
-    pub fn imap(&self, starttls: bool) -> imap::Settings {
+    /// For `imap`. `starttls`: is there a certificate by now?
+    pub fn imap(&self, starttls: Switch) -> imap::Settings {
         imap::Settings { max_message_size: self.limits.max_message_size, starttls }
     }
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use nix::unistd::{Uid, User};
 use tracing::{error, info, warn};
 
-use crate::account::Accounts;
+use crate::account::{Accounts, DISMISSAL_CHECK};
 use crate::config::{Config, Listener, Place, Service};
 use crate::net::{self, Address, Bound, Certificates, Endpoint, Server, Signal};
 
@@ -63,14 +63,14 @@ pub enum Error {
 /// What was opened while we had the right to.
 pub struct Opened {
     listeners: Vec<(Service, Bound)>,
-    certificates: Option<Arc<Certificates>>,
+    certificates: Arc<Certificates>,
 }
 
 /// A server that accepts connections.
 pub struct Running {
     server: Server,
     services: Arc<Services>,
-    certificates: Option<Arc<Certificates>>,
+    certificates: Arc<Certificates>,
 }
 
 /// Run until SIGTERM or SIGINT.
@@ -81,14 +81,14 @@ pub fn run(config: Config) -> Result<(), Error> {
     make_directories(&config)?;
     let system_users = !config.accounts.system_domains.is_empty();
     privileges::become_user(&config.user, system_users)?;
-    for problem in opened.certificates.iter().flat_map(|c| c.unreadable()) {
+    for problem in opened.certificates.unreadable() {
         warn!("{problem}; a renewed certificate will need a restart");
     }
     let accounts = Services::accounts(&config).map_err(Error::Other)?;
     if config.sandbox {
         sandbox::enter(&paths(&config, &accounts));
     }
-    let services = Services::of(&config, accounts, opened.has_tls()).map(Arc::new).map_err(Error::Other)?;
+    let services = Services::of(&config, accounts, opened.certificates.ready().clone()).map(Arc::new).map_err(Error::Other)?;
     privileges::settle(system_users)?;
     let running = Running::start(&config, opened, services)?;
     running.serve(config)
@@ -99,17 +99,16 @@ impl Opened {
     pub fn new(config: &Config) -> Result<Opened, Error> {
         let needs_tls = config.listeners.iter().any(|l| l.service.implicit_tls());
         let fallback = config.tls.fallback.as_deref().unwrap_or(&config.hostname);
-        let certificates = match Certificates::load(&config.tls.certs, fallback) {
-            Ok((certificates, problems)) => {
-                problems.iter().for_each(|problem| error!("{problem}"));
-                Some(certificates)
+        let (certificates, problems) = Certificates::watch(&config.tls.certs, fallback);
+        if certificates.ready().is_on() {
+            problems.iter().for_each(|problem| error!("{problem}"));
+        } else {
+            let e = problems.into_iter().next().unwrap_or(net::CertError::None(config.tls.certs.clone()));
+            if needs_tls {
+                return Err(e.into());
             }
-            Err(e) if needs_tls => return Err(e.into()),
-            Err(e) => {
-                warn!("{e}; STARTTLS is not offered");
-                None
-            }
-        };
+            warn!("{e}; STARTTLS is not offered until a certificate is there");
+        }
         let asked: Vec<net::Listener> = config.listeners.iter().map(asked).collect();
         let (bound, unclaimed) = net::bind(&asked)?;
         for name in unclaimed {
@@ -127,11 +126,6 @@ impl Opened {
             .collect::<Result<_, _>>()?;
         Ok(Opened { listeners, certificates })
     }
-
-    /// Is there a certificate?
-    pub fn has_tls(&self) -> bool {
-        self.certificates.is_some()
-    }
 }
 
 impl Running {
@@ -146,14 +140,15 @@ impl Running {
             })
             .collect();
         let certificates = opened.certificates;
-        let server = Server::start(config.net(), certificates.clone(), endpoints)
+        let server = Server::start(config.net(), Some(certificates.clone()), endpoints)
             .map_err(|e| Error::Other(format!("cannot start: {e}")))?;
         for (name, address) in server.addresses() {
             info!(service = name, %address, "listening");
         }
-        if let Some(certificates) = certificates.clone() {
-            server.every(net::CERTIFICATE_CHECK, move || reload_certificates(&certificates));
-        }
+        let checked = certificates.clone();
+        let dismissing = services.clone();
+        server.every(DISMISSAL_CHECK, move || dismissing.accounts.dismiss_removed());
+        server.every(net::CERTIFICATE_CHECK, move || reload_certificates(&checked));
         Ok(Running { server, services, certificates })
     }
 
@@ -189,9 +184,7 @@ impl Running {
     fn reload(&self, config: &Config) {
         info!("reading users, aliases and certificates again");
         self.services.accounts.reload();
-        if let Some(certificates) = &self.certificates {
-            reload_certificates(certificates);
-        }
+        reload_certificates(&self.certificates);
         match Config::load(&config.file) {
             Ok(new) if format!("{new:?}") == format!("{config:?}") => {}
             Ok(_) => warn!("mailcote.toml has changed; its settings take effect at the next start"),
@@ -201,9 +194,8 @@ impl Running {
 }
 
 fn reload_certificates(certificates: &Certificates) {
-    match certificates.reload() {
-        Ok(problems) => problems.iter().for_each(|problem| error!("{problem}; the old one stays in use")),
-        Err(problem) => error!("{problem}"),
+    for problem in certificates.reload() {
+        error!("{problem}; what was read before stays in use");
     }
 }
 

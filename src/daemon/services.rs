@@ -10,7 +10,7 @@ use crate::imap::{self, Imap};
 use crate::pop3::{self, Pop3};
 use crate::smtp::{self, Kind, Smtp};
 use crate::store::Stores;
-use crate::wire::{Peer, Session};
+use crate::wire::{Peer, Session, Switch};
 
 /// Accounts, stores, and what each protocol shares.
 pub struct Services {
@@ -24,11 +24,11 @@ pub struct Services {
 }
 
 impl Services {
-    /// Open everything. `starttls`: is there a certificate, so that sessions may offer to begin TLS?
+    /// Open everything. `starttls`: is there a certificate by now, so that sessions may offer to begin TLS?
     ///
     /// # Errors
     /// In words: what could not be opened, and where.
-    pub fn new(config: &Config, starttls: bool) -> Result<Services, String> {
+    pub fn new(config: &Config, starttls: Switch) -> Result<Services, String> {
         Services::of(config, Services::accounts(config)?, starttls)
     }
 
@@ -44,12 +44,12 @@ impl Services {
     ///
     /// # Errors
     /// In words: what could not be opened, and where.
-    pub fn of(config: &Config, accounts: Arc<Accounts>, starttls: bool) -> Result<Services, String> {
+    pub fn of(config: &Config, accounts: Arc<Accounts>, starttls: Switch) -> Result<Services, String> {
         let stores = Stores::new(config.store()).map_err(|e| format!("mail store: {e}"))?;
         let (a, s) = (|| accounts.clone(), || stores.clone());
         Ok(Services {
-            smtp: Arc::new(smtp::Shared { settings: config.smtp(starttls), accounts: a(), stores: s() }),
-            pop3: Arc::new(pop3::Shared { settings: config.pop3(starttls), accounts: a(), stores: s() }),
+            smtp: Arc::new(smtp::Shared { settings: config.smtp(starttls.clone()), accounts: a(), stores: s() }),
+            pop3: Arc::new(pop3::Shared { settings: config.pop3(starttls.clone()), accounts: a(), stores: s() }),
             imap: Arc::new(imap::Shared { settings: config.imap(starttls), accounts: a(), stores: s() }),
             accounts,
             stores,

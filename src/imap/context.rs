@@ -98,7 +98,7 @@ impl Context {
 
     /// Can TLS be started?
     pub fn may_start_tls(&self) -> bool {
-        self.shared.settings.starttls && self.tls.is_none()
+        self.shared.settings.starttls.is_on() && self.tls.is_none()
     }
 
     /// May the client send a password as it is (LOGIN, PLAIN)?
@@ -144,6 +144,11 @@ impl Context {
             State::Authenticated(access) | State::Selected(access, _) => Ok(access),
             State::NotAuthenticated | State::Logout => Err(Reply::bad("Log in first")),
         }
+    }
+
+    /// Was the user removed while he was logged in?
+    pub fn is_dismissed(&self) -> bool {
+        self.access().is_ok_and(|access| access.seat.is_gone())
     }
 
     /// The user's mail.

@@ -10,7 +10,7 @@ use super::context::Context;
 use super::parse::Cursor;
 use super::reply::Reply;
 use crate::notice::Notice;
-use crate::wire::{Answer, Out, Work};
+use crate::wire::{Answer, Out, Question, Work};
 
 /// What a command's `begin` is given.
 pub struct Call<'a> {
@@ -58,6 +58,8 @@ pub enum Progress {
     LineOrNotice(Notice),
     /// An answer of slow work.
     Work(Work),
+    /// An answer from a server elsewhere.
+    Ask(Question),
     /// To go on after a while.
     Pause(Duration),
     /// To close the connection without another byte: what was written ends in the middle of something.

@@ -47,7 +47,7 @@ pub struct Settings {
     /// Largest message that APPEND takes, in bytes.
     pub max_message_size: u64,
     /// Is there a certificate, so that STARTTLS can be offered to clients in clear?
-    pub starttls: bool,
+    pub starttls: crate::wire::Switch,
 }
 
 /// What all IMAP sessions share.

@@ -220,6 +220,7 @@ impl Imap {
             Progress::LineOrNotice(notice) => (Waits::Line(Some(notice)), None),
             Progress::Continue => (Waits::Event, Some(Want::Continue)),
             Progress::Work(work) => (Waits::Event, Some(Want::Work(work))),
+            Progress::Ask(question) => (Waits::Event, Some(Want::Ask(question))),
             Progress::Pause(pause) => (Waits::Event, Some(Want::Pause(pause))),
         };
         self.doing = Doing::Running(running, job, waits);
@@ -286,11 +287,16 @@ impl Imap {
 
 impl Session for Imap {
     fn step(&mut self, event: Event, input: &mut Input, out: &mut Out) -> Want {
+        if self.context.is_dismissed() && matches!(event, Event::Input | Event::Notice | Event::Dismissed) {
+            return self.bye("This account is closed", out);
+        }
         let wake = match event {
             Event::Opened => {
                 self.greet(out);
                 None
             }
+            // Of a login that is over.
+            Event::Dismissed => None,
             Event::Input => None,
             Event::Notice => Some(Wake::Notice),
             Event::Answer(answer) => Some(Wake::Answer(answer)),

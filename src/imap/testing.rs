@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Imap, Settings, Shared};
 use crate::account::{self, Accounts};
 use crate::store::{self, Layout, Stores};
-use crate::wire::{Event, Input, Out, Peer, Session, Want};
+use crate::wire::{Asked, Event, Input, Out, Peer, Session, Switch, Want};
 
 /// alice's mail in a temporary directory.
 pub(super) struct World {
@@ -38,7 +38,7 @@ impl World {
         });
         let stores =
             Stores::new(store::Settings { hostname: "host".into(), coexist: false, default_folders: Vec::new() });
-        let settings = Settings { max_message_size: 1_000_000, starttls: true };
+        let settings = Settings { max_message_size: 1_000_000, starttls: Switch::new(true) };
         let shared = Shared { settings, accounts: Arc::new(accounts.unwrap()), stores: stores.unwrap() };
         World { shared: Arc::new(shared), dir }
     }
@@ -51,7 +51,7 @@ impl World {
     /// A client on loopback, greeted.
     pub fn client(&self) -> Client {
         let (local, remote) = (([127, 0, 0, 1], 143).into(), ([127, 0, 0, 1], 40_000).into());
-        let peer = Peer { remote, local, tls: None, id: 1 };
+        let peer = Peer::new(remote, local, 1);
         let session = Imap::new(Arc::clone(&self.shared), peer);
         let mut client = Client { session, input: Input::new(), want: Want::Input, steps: 0 };
         client.happens(Event::Opened);
@@ -79,6 +79,7 @@ impl Client {
             next = match std::mem::replace(&mut self.want, Want::Continue) {
                 Want::Continue | Want::Pause(_) => Some(Event::Flushed),
                 Want::Work(work) => Some(Event::Answer(work())),
+                Want::Ask(_) => Some(Event::Answer(Box::new(Asked::Failed("nobody to ask here".into())))),
                 other => {
                     self.want = other;
                     None

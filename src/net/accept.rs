@@ -116,7 +116,7 @@ impl Site {
         }
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         let ticket = self.shared.drain.enter(id);
-        let peer = Peer { remote, local, tls: None, id };
+        let peer = Peer { dismissal: ticket.call().raiser(), ..Peer::new(remote, local, id) };
         let site = self.clone();
         tokio::spawn(async move {
             // What comes before the session is large and short-lived: it must not make every waiting connection larger.

@@ -21,6 +21,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::wire::Switch;
+
 /// How often the files are looked at (a few `stat` calls): a renewed certificate is used within half a minute.
 pub const CHECK: Duration = Duration::from_secs(30);
 
@@ -77,6 +79,10 @@ pub struct Certificates {
     /// By directory name. Locked for the length of a reload only, never by a handshake.
     entries: Mutex<BTreeMap<String, Entry>>,
     table: RwLock<Arc<Table>>,
+    /// On when there is something to speak TLS with.
+    ready: Switch,
+    /// What was wrong with the directory as a whole when it was last looked at.
+    told: Mutex<Option<String>>,
 }
 
 impl std::fmt::Debug for Certificates {
@@ -88,22 +94,46 @@ impl std::fmt::Debug for Certificates {
 impl Certificates {
     /// Read the directory. Returns what is wrong with single certificates beside the rest, which are usable; fails if none is.
     pub fn load(directory: &Path, hostname: &str) -> Result<(Arc<Certificates>, Vec<CertError>), CertError> {
+        let (certificates, errors) = Certificates::watch(directory, hostname);
+        if !certificates.ready.is_on() {
+            return Err(errors.into_iter().next().unwrap_or(CertError::None(directory.into())));
+        }
+        Ok((certificates, errors))
+    }
+
+    /// Read the directory, which may be empty or not be there yet: what comes later is found by [`Certificates::reload`].
+    pub fn watch(directory: &Path, hostname: &str) -> (Arc<Certificates>, Vec<CertError>) {
         let certificates = Certificates {
             directory: directory.into(),
             hostname: hostname.to_ascii_lowercase(),
             provider: Arc::new(rustls::crypto::ring::default_provider()),
             entries: Mutex::default(),
             table: RwLock::default(),
+            ready: Switch::default(),
+            told: Mutex::default(),
         };
-        let errors = certificates.reload()?;
-        if certificates.table().fallback.is_none() {
-            return Err(errors.into_iter().next().unwrap_or(CertError::None(directory.into())));
-        }
-        Ok((Arc::new(certificates), errors))
+        let errors = certificates.reload();
+        (Arc::new(certificates), errors)
+    }
+
+    /// Is there a certificate to speak TLS with, by now?
+    pub fn ready(&self) -> &Switch {
+        &self.ready
     }
 
     /// Look at the files again. Returns what is newly wrong; everything that was good stays in use.
-    pub fn reload(&self) -> Result<Vec<CertError>, CertError> {
+    pub fn reload(&self) -> Vec<CertError> {
+        let looked = self.look();
+        let trouble = looked.as_ref().err().map(ToString::to_string);
+        let before = std::mem::replace(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner), trouble.clone());
+        match looked {
+            Ok(errors) => errors,
+            Err(_) if before == trouble => Vec::new(),
+            Err(error) => vec![error],
+        }
+    }
+
+    fn look(&self) -> Result<Vec<CertError>, CertError> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let found = self.directories()?;
         let mut errors = Vec::new();
@@ -123,7 +153,13 @@ impl Certificates {
                 Err(e) => errors.push(e),
             }
         }
-        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table(&entries, &self.hostname));
+        let table = table(&entries, &self.hostname);
+        let ready = table.fallback.is_some();
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+        if ready && !self.ready.is_on() {
+            tracing::info!(directory = %self.directory.display(), "there is a certificate: TLS is offered");
+        }
+        self.ready.turn(ready);
         Ok(errors)
     }
 
@@ -304,11 +340,11 @@ mod tests {
         write(dir.path(), "a", &["old.example"]);
         let (certificates, _) = Certificates::load(dir.path(), "h").unwrap();
         fs::write(dir.path().join("a/fullchain.pem"), "-----BEGIN CERTIFICATE-----\nhalf").unwrap();
-        assert_eq!(certificates.reload().unwrap().len(), 1);
-        assert_eq!(certificates.reload().unwrap().len(), 0, "told once");
+        assert_eq!(certificates.reload().len(), 1);
+        assert_eq!(certificates.reload().len(), 0, "told once");
         assert_eq!(chosen(&certificates, None), ["old.example"]);
         write(dir.path(), "a", &["new.example"]);
-        assert_eq!(certificates.reload().unwrap().len(), 0);
+        assert_eq!(certificates.reload().len(), 0);
         assert_eq!(chosen(&certificates, None), ["new.example"]);
     }
 
@@ -330,5 +366,21 @@ mod tests {
         assert!(matches!(Certificates::load(&dir.path().join("no"), "h"), Err(CertError::Directory(..))));
         fs::create_dir(dir.path().join("a")).unwrap();
         assert!(matches!(Certificates::load(dir.path(), "h"), Err(CertError::Unreadable(..))));
+    }
+
+    #[test]
+    fn a_directory_that_comes_later_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let certs = dir.path().join("certs");
+        let (certificates, errors) = Certificates::watch(&certs, "h");
+        assert!(matches!(errors[..], [CertError::Directory(..)]) && certificates.reload().is_empty(), "told once");
+        let ready = certificates.ready().clone();
+        assert!(!ready.is_on());
+        write(&certs, "a", &["a.example"]);
+        assert!(certificates.reload().is_empty() && ready.is_on());
+        assert_eq!(chosen(&certificates, None), ["a.example"]);
+        fs::rename(certs.join("a"), dir.path().join("away")).unwrap();
+        certificates.reload();
+        assert!(!ready.is_on(), "nothing is offered that does not work");
     }
 }

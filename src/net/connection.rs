@@ -76,6 +76,7 @@ enum Woken {
     Gone,
     Notice,
     Stop,
+    Dismissed,
     Silence,
 }
 
@@ -149,6 +150,7 @@ impl Connection {
                     Some(answer) => Event::Answer(answer),
                     None => return Ok(End::Failed(io::Error::other("slow work panicked"))),
                 },
+                Want::Ask(question) => Event::Answer(Box::new(Box::pin(self.shared.asker.ask(question)).await)),
                 Want::StartTls => Box::pin(self.start_tls()).await?,
                 Want::Close => return Ok(End::Closed),
             };
@@ -179,6 +181,7 @@ impl Connection {
             Woken::Gone => None,
             Woken::Notice => Some(Event::Notice),
             Woken::Stop => Some(Event::Shutdown),
+            Woken::Dismissed => Some(Event::Dismissed),
             Woken::Silence => Some(Event::TimedOut),
         })
     }
@@ -193,8 +196,13 @@ impl Connection {
         if notice.is_some_and(|n| n.poll_raised(cx).is_ready()) {
             return Poll::Ready(Ok(Woken::Notice));
         }
-        if self.ticket.stop().poll_raised(cx).is_ready() && self.pace.tell_stop() {
-            return Poll::Ready(Ok(Woken::Stop));
+        if self.ticket.call().poll_raised(cx).is_ready() {
+            if !self.shared.drain.is_stopping() {
+                return Poll::Ready(Ok(Woken::Dismissed));
+            }
+            if self.pace.tell_stop() {
+                return Poll::Ready(Ok(Woken::Stop));
+            }
         }
         ready!(self.pace.poll_over(cx));
         Poll::Ready(Ok(Woken::Silence))

@@ -24,16 +24,16 @@ pub struct Drain {
 /// One connection's place in the list, given up on drop.
 pub struct Ticket {
     id: u64,
-    stop: Notice,
+    call: Notice,
     drain: Arc<Drain>,
 }
 
 impl Drain {
     /// Register connection `id`.
     pub fn enter(self: &Arc<Self>, id: u64) -> Ticket {
-        let stop = Notice::new();
-        self.open().insert(id, stop.raiser());
-        Ticket { id, stop, drain: self.clone() }
+        let call = Notice::new();
+        self.open().insert(id, call.raiser());
+        Ticket { id, call, drain: self.clone() }
     }
 
     /// How many connections are open.
@@ -88,9 +88,9 @@ impl Ticket {
         self.id
     }
 
-    /// Raised when we are stopping.
-    pub fn stop(&self) -> &Notice {
-        &self.stop
+    /// Raised when we are stopping, and when the connection's session is to look whether its user may stay.
+    pub fn call(&self) -> &Notice {
+        &self.call
     }
 
     /// Wait for `done`; `None` as soon as we are stopping, which must not wait for a slowed login or a handshake.
@@ -101,7 +101,14 @@ impl Ticket {
         tokio::select! {
             done = done => Some(done),
             // Lowers the notice; from now on the flag says it.
-            () = self.stop.raised() => None,
+            () = self.stopped() => None,
+        }
+    }
+
+    /// A call for another reason comes too early here to matter: nobody has logged in, or not anew.
+    async fn stopped(&self) {
+        while !self.drain.is_stopping() {
+            self.call.raised().await;
         }
     }
 }

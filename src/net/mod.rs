@@ -16,6 +16,7 @@
 //! and cuts the rest.
 
 mod accept;
+mod ask;
 mod caps;
 mod cert;
 mod connection;
@@ -34,6 +35,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
+pub use ask::Authorities;
 pub use cert::{CHECK as CERTIFICATE_CHECK, CertError, Certificates};
 pub use listener::{BindError, Bound, bind};
 pub use server::{Endpoint, Opener, Server};

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::accept::{Seldom, Site};
+use super::ask::Asker;
 use super::caps::Caps;
 use super::cert::Certificates;
 use super::drain::Drain;
@@ -27,6 +28,10 @@ const MIN_THREADS: usize = 8;
 
 /// Session threads a core: how many may wait for the disk while one computes.
 const THREADS_PER_CORE: usize = 4;
+
+/// Threads beside those of slow work, for names that sessions' questions are looked up by: the system's resolver blocks for seconds
+/// when a name server is gone.
+const LOOK_UPS: usize = 4;
 
 /// After the drain, how long blocking threads get before the process goes on without them.
 const RUNTIME_END: Duration = Duration::from_secs(2);
@@ -48,6 +53,7 @@ pub struct Shared {
     pub(super) caps: Arc<Caps>,
     pub(super) drain: Arc<Drain>,
     pub(super) pool: Pool,
+    pub(super) asker: Asker,
     pub(super) tls: Option<Acceptor>,
     pub(super) lookout: Post,
     pub(super) next_id: AtomicU64,
@@ -80,6 +86,7 @@ impl Server {
             caps: Caps::new(&settings),
             drain: Arc::default(),
             pool: Pool::new(),
+            asker: Asker::new(settings.authorities.clone()),
             tls,
             lookout: lookout.start(runtime.handle().clone())?,
             next_id: AtomicU64::new(1),
@@ -159,7 +166,7 @@ fn runtime(settings: &Settings, lookout: &Arc<Lookout>) -> io::Result<Runtime> {
     let (parked, unparked) = (lookout.clone(), lookout.clone());
     Builder::new_multi_thread()
         .worker_threads(threads)
-        .max_blocking_threads(Pool::threads())
+        .max_blocking_threads(Pool::threads() + LOOK_UPS)
         .thread_name("session")
         .on_thread_park(move || parked.parked())
         .on_thread_unpark(move || unparked.unparked())

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Authorities;
 use crate::wire::Network;
 
 /// Connections at once, by default. An idle one costs a few KiB and one file descriptor.
@@ -32,6 +33,8 @@ pub struct Settings {
     pub threads: usize,
     /// How long transfers may go on after a stop was asked for.
     pub drain: Duration,
+    /// By whom servers are checked that sessions ask over HTTPS; none: only HTTP can be asked.
+    pub authorities: Option<Authorities>,
 }
 
 impl Default for Settings {
@@ -43,6 +46,7 @@ impl Default for Settings {
             proxies: Vec::new(),
             threads: 0,
             drain: DEFAULT_DRAIN,
+            authorities: None,
         }
     }
 }

@@ -41,7 +41,7 @@ pub fn stls(session: &mut Pop3, _: &[u8], _: &mut Out) -> Then {
 fn may_begin_tls(session: &Pop3) -> Result<(), reply::Text> {
     if session.tls.is_some() {
         Err(reply::TLS_ALREADY)
-    } else if !session.shared.settings.stls {
+    } else if !session.shared.settings.stls.is_on() {
         Err(reply::NO_TLS)
     } else if session.utf8 {
         // RFC 6856 2.1.

@@ -28,10 +28,16 @@ pub fn mechanisms(session: &Pop3) -> Vec<&'static str> {
     possible(session).into_iter().map(Mechanism::name).collect()
 }
 
+/// A login in clear is refused; what to do about it is said only where it can be done.
+fn need_tls(session: &Pop3) -> Then {
+    let can = session.tls.is_none() && session.shared.settings.stls.is_on();
+    Then::Refuse(if can { reply::NEED_TLS } else { reply::NEED_TLS_ELSEWHERE })
+}
+
 /// `USER name`. Whether there is such a user is not told.
 pub fn user(session: &mut Pop3, argument: &[u8], out: &mut Out) -> Then {
     if possible(session).is_empty() {
-        return Then::Refuse(reply::NEED_TLS);
+        return need_tls(session);
     }
     let name = String::from_utf8_lossy(argument).trim().to_owned();
     if name.is_empty() {
@@ -45,7 +51,7 @@ pub fn user(session: &mut Pop3, argument: &[u8], out: &mut Out) -> Then {
 /// `PASS password`, where everything behind the space is the password, spaces included.
 pub fn pass(session: &mut Pop3, argument: &[u8], out: &mut Out) -> Then {
     if possible(session).is_empty() {
-        return Then::Refuse(reply::NEED_TLS);
+        return need_tls(session);
     }
     let Some(name) = session.name.take() else { return Then::Refuse(reply::USER_FIRST) };
     let (login, step) = Login::password(&session.shared.accounts, &session.peer, &name, Secret::new(argument));
@@ -67,7 +73,7 @@ pub fn auth(session: &mut Pop3, argument: &[u8], out: &mut Out) -> Then {
         _ => return Then::Refuse(reply::AUTH_SYNTAX),
     };
     if possible.is_empty() {
-        return Then::Refuse(reply::NEED_TLS);
+        return need_tls(session);
     }
     let mechanism = possible.into_iter().find(|mechanism| mechanism.name().as_bytes().eq_ignore_ascii_case(name));
     let Some(mechanism) = mechanism else { return Then::Refuse(reply::UNKNOWN_MECHANISM) };
@@ -93,6 +99,10 @@ fn follow(session: &mut Pop3, mut exchange: Box<Exchange>, step: Step, out: &mut
         Step::Work(work) => {
             session.doing = Doing::Login(exchange);
             Then::Want(Want::Work(work))
+        }
+        Step::Ask(question) => {
+            session.doing = Doing::Login(exchange);
+            Then::Want(Want::Ask(question))
         }
         Step::Pause(pause) => {
             session.doing = Doing::Login(exchange);

@@ -37,7 +37,7 @@ pub struct Maildrop {
     _lock: Pop3Lock,
     /// While somebody has the account open, all who open it share its folders, and so the lock.
     _store: Arc<Store>,
-    _seat: Seat,
+    pub(super) seat: Seat,
 }
 
 /// Place of a message in the list; its number less one.
@@ -65,7 +65,7 @@ impl Maildrop {
         let new = |uid| Entry { uid, size: None, deleted: false, seen: false, gone: false };
         let entries = mailbox.read(|messages| messages.iter().map(|message| new(message.uid)).collect());
         let uid_validity = mailbox.uid_validity();
-        Ok(Maildrop { mailbox, user, entries, uid_validity, _lock: lock, _store: store, _seat: seat })
+        Ok(Maildrop { mailbox, user, entries, uid_validity, _lock: lock, _store: store, seat })
     }
 
     /// How many messages there were at login.

@@ -50,14 +50,14 @@ pub struct Settings {
     /// Our name, for the greeting.
     pub hostname: String,
     /// Is STLS offered? Set if there is a certificate.
-    pub stls: bool,
+    pub stls: crate::wire::Switch,
     /// Commands refused before login until the connection is closed.
     pub max_errors: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { hostname: "localhost".into(), stls: true, max_errors: 20 }
+        Settings { hostname: "localhost".into(), stls: crate::wire::Switch::new(true), max_errors: 20 }
     }
 }
 

@@ -31,8 +31,10 @@ pub const NEED_TLS: Text = "Logins need TLS here: say STLS first";
 pub const UNKNOWN_MECHANISM: Text = "Unknown mechanism";
 pub const AUTH_SYNTAX: Text = "Give a mechanism, and at most one initial response in base64";
 pub const AUTH_LINE_TOO_LONG: Text = "Line is too long; the exchange is over";
+pub const DISMISSED: Text = "[SYS/PERM] This account is closed";
 pub const IN_USE: Text = "[IN-USE] Another POP3 session has this mailbox open";
 
+pub const NEED_TLS_ELSEWHERE: Text = "Logins need TLS, which is not available here";
 pub const NO_TLS: Text = "TLS is not available";
 pub const TLS_ALREADY: Text = "TLS is in use already";
 pub const STLS_AFTER_UTF8: Text = "STLS must come before UTF8";

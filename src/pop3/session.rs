@@ -248,13 +248,19 @@ impl Pop3 {
 
 impl Session for Pop3 {
     fn step(&mut self, event: Event, input: &mut Input, out: &mut Out) -> Want {
+        let dismissed = self.maildrop.as_ref().is_some_and(|maildrop| maildrop.seat.is_gone());
+        if dismissed && matches!(event, Event::Input | Event::Dismissed) {
+            // Nothing is removed, as when the connection is lost (RFC 1939 6).
+            reply::err(out, reply::DISMISSED);
+            return Want::Close;
+        }
         let then = match event {
             Event::Opened => {
                 // No timestamp in <>: that would announce APOP (RFC 1939 7).
                 reply::ok(out, format!("{} POP3 ready", self.shared.settings.hostname));
                 Some(Then::Done)
             }
-            Event::Input | Event::Notice => None,
+            Event::Input | Event::Notice | Event::Dismissed => None,
             Event::Flushed => login::resumed(self, out),
             Event::Answer(answer) => login::answered(self, answer, out),
             Event::TlsStarted(tls) => {

@@ -76,6 +76,10 @@ fn follow(session: &mut Smtp, mut exchange: Box<Exchange>, step: Step) -> Then {
             session.state = State::Auth(exchange);
             Then::Want(Want::Work(work))
         }
+        Step::Ask(question) => {
+            session.state = State::Auth(exchange);
+            Then::Want(Want::Ask(question))
+        }
         Step::Pause(pause) => {
             session.state = State::Auth(exchange);
             Then::Want(Want::Pause(pause))

@@ -38,7 +38,7 @@ pub(super) fn ehlo(session: &mut Smtp, argument: &str) -> Then {
         "{}\nPIPELINING\nSIZE {}\n8BITMIME\nSMTPUTF8\nCHUNKING\nENHANCEDSTATUSCODES\nHELP\nLIMITS MAILMAX={} RCPTMAX={}",
         settings.hostname, settings.max_message_size, settings.max_transactions, settings.max_recipients
     );
-    if settings.starttls && session.tls.is_none() {
+    if settings.starttls.is_on() && session.tls.is_none() {
         text.push_str("\nSTARTTLS");
     }
     let mechanisms = auth::mechanisms(session);

@@ -77,7 +77,7 @@ pub struct Settings {
     /// Refused commands since the last message before the connection is closed.
     pub max_errors: u32,
     /// Is STARTTLS offered? Set if there is a certificate.
-    pub starttls: bool,
+    pub starttls: crate::wire::Switch,
 }
 
 impl Default for Settings {
@@ -88,7 +88,7 @@ impl Default for Settings {
             max_recipients: 100,
             max_transactions: 10_000,
             max_errors: 20,
-            starttls: true,
+            starttls: crate::wire::Switch::new(true),
         }
     }
 }

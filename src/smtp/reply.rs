@@ -76,6 +76,7 @@ replies! {
 
     SHUTTING_DOWN = 421 "4.3.2" "server is shutting down, try again later";
     TIMED_OUT = 421 "4.4.2" "you were silent for too long, closing";
+    DISMISSED = 421 "4.7.0" "this account is closed";
     TOO_MANY_ERRORS = 421 "4.7.0" "too many errors, closing";
     NOT_SMTP = 421 "4.7.0" "this is a mail server, closing";
     ENDLESS_LINE = 421 "4.7.0" "a line without end, closing";

@@ -110,6 +110,11 @@ impl Smtp {
         }
     }
 
+    /// Was the user removed while he was logged in? A message that has begun is taken.
+    fn is_dismissed(&self) -> bool {
+        matches!(self.state, State::Command) && self.user.as_ref().is_some_and(|(_, seat)| seat.is_gone())
+    }
+
     /// The transaction ends without a message (RSET, EHLO), or after one.
     pub(super) fn reset(&mut self) {
         self.transaction = None;
@@ -206,7 +211,8 @@ impl Session for Smtp {
                 hello::greeting(self).write(out);
                 self.go_on(input, out)
             }
-            Event::Input | Event::Notice => self.go_on(input, out),
+            Event::Input | Event::Dismissed if self.is_dismissed() => close(&reply::DISMISSED, out),
+            Event::Input | Event::Notice | Event::Dismissed => self.go_on(input, out),
             Event::Flushed => self.flushed(input, out),
             Event::Answer(answer) => self.answered(answer, input, out),
             Event::TlsStarted(tls) => {

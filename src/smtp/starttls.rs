@@ -13,7 +13,7 @@ pub(super) fn starttls(session: &mut Smtp, _argument: &str) -> Then {
     if session.tls.is_some() {
         return Then::Reply(reply::TLS_ALREADY);
     }
-    if !session.shared.settings.starttls {
+    if !session.shared.settings.starttls.is_on() {
         return Then::Reply(reply::NO_STARTTLS);
     }
     Then::Want(Want::StartTls)
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn not_offered_without_a_certificate() {
-        let world = World::with(super::super::Settings { starttls: false, ..Default::default() });
+        let world = World::with(super::super::Settings { starttls: crate::wire::Switch::default(), ..Default::default() });
         let mut client = world.client(Kind::Mx);
         assert!(!client.say("EHLO x\r\n").contains("STARTTLS"));
         assert!(client.say("STARTTLS\r\n").starts_with("502"));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Kind, Settings, Shared, Smtp};
 use crate::account::{self, Accounts};
 use crate::store::{self, Layout, Name, Stores};
-use crate::wire::{Event, Input, Out, Peer, Session, Tls, Want};
+use crate::wire::{Asked, Event, Input, Out, Peer, Session, Tls, Want};
 
 /// alice and bob of demo.test, an alias `team` of both, alice's folder Work.
 pub(super) struct World {
@@ -77,7 +77,7 @@ impl World {
         let address = "192.0.2.1:4321".parse().unwrap();
         let tls = Tls { version: "TLSv1.3".into(), cipher: "TLS_X".into(), ..Tls::default() };
         let tls = (kind == Kind::Submission).then_some(tls);
-        let peer = Peer { remote: address, local: "192.0.2.2:25".parse().unwrap(), tls, id: 1 };
+        let peer = Peer { tls, ..Peer::new(address, "192.0.2.2:25".parse().unwrap(), 1) };
         let mut client = Client {
             session: Smtp::new(self.shared.clone(), kind, peer),
             input: Input::new(),
@@ -121,6 +121,7 @@ impl Client {
             event = match std::mem::replace(&mut self.want, Want::Close) {
                 Want::Continue | Want::Pause(_) => Event::Flushed,
                 Want::Work(work) => Event::Answer(work()),
+                Want::Ask(_) => Event::Answer(Box::new(Asked::Failed("nobody to ask here".into()))),
                 waits => {
                     self.want = waits;
                     return said;

@@ -5,6 +5,7 @@
 //! secrets live here too. Nothing in this module reads a file or knows a socket, so a session can be tested by
 //! feeding it bytes, cut anywhere.
 
+mod ask;
 mod buffers;
 pub mod dot;
 pub mod line;
@@ -12,8 +13,11 @@ mod network;
 pub mod sasl;
 mod secret;
 mod session;
+mod switch;
 
+pub use ask::{Asked, Question};
 pub use buffers::{Input, Out, STEP_BYTES};
 pub use network::{BadNetwork, Network};
 pub use secret::Secret;
 pub use session::{Answer, Event, Peer, Session, Tls, Unproven, Want, Work};
+pub use switch::Switch;

@@ -15,6 +15,7 @@
 //! | `InputOrNotice(n)` | the same, and waits on the notice too | also `Notice` |
 //! | `Continue` | sends all of `Out` | `Flushed` |
 //! | `Work(w)` | runs `w` on the bounded pool for slow work (password hashes) | `Answer` |
+//! | `Ask(q)` | asks a server elsewhere ([`Question`]), no thread waits for it | `Answer`, with an [`super::Asked`] |
 //! | `Pause(d)` | sends `Out`, waits `d` (a slowed login) | `Flushed` |
 //! | `StartTls` | sends `Out`, does the handshake | `TlsStarted` |
 //! | `Close` | sends `Out`, closes | none |
@@ -29,8 +30,8 @@ use std::any::Any;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Input, Out};
-use crate::notice::Notice;
+use super::{Input, Out, Question};
+use crate::notice::{Notice, Raiser};
 
 /// From the greeting to a login, whatever the client says meanwhile: NOOP every minute must not keep a place for ever. A second factor
 /// and a slow typist need one or two minutes.
@@ -76,6 +77,8 @@ pub enum Event {
     Answer(Answer),
     /// The handshake is done; everything the session believed about its peer is to be forgotten (RFC 3207 4.2).
     TlsStarted(Tls),
+    /// Somebody raised [`Peer::dismissal`]: the user may not exist any more. Comes only while the session wants input.
+    Dismissed,
     /// The peer sent nothing for [`Session::patience`]: say so and want `Close`.
     TimedOut,
     /// The server is stopping: say so (421, BYE) and want `Close`. Comes only while the session wants input; a session
@@ -93,6 +96,8 @@ pub enum Want {
     Continue,
     /// An answer from slow work.
     Work(Work),
+    /// An answer from elsewhere.
+    Ask(Question),
     /// To go on after this time.
     Pause(Duration),
     /// To speak TLS from here on. Unread input must have been discarded.
@@ -108,6 +113,7 @@ impl std::fmt::Debug for Want {
             Want::InputOrNotice(_) => "InputOrNotice",
             Want::Continue => "Continue",
             Want::Work(_) => "Work",
+            Want::Ask(_) => "Ask",
             Want::Pause(_) => "Pause",
             Want::StartTls => "StartTls",
             Want::Close => "Close",
@@ -139,9 +145,16 @@ pub struct Peer {
     pub tls: Option<Tls>,
     /// A number for this connection, unique in this process; for logs.
     pub id: u64,
+    /// Raised to have the session look whether its user may stay ([`Event::Dismissed`]).
+    pub dismissal: Raiser,
 }
 
 impl Peer {
+    /// A peer that was let in, before TLS; nobody can dismiss it.
+    pub fn new(remote: SocketAddr, local: SocketAddr, id: u64) -> Peer {
+        Peer { remote, local, tls: None, id, dismissal: Raiser::default() }
+    }
+
     /// Is the client on this machine (then logins in clear may be allowed, and failures are not slowed)?
     pub fn is_loopback(&self) -> bool {
         self.remote.ip().to_canonical().is_loopback()

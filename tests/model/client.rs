@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mailcote::imap::{Imap, Shared};
-use mailcote::wire::{Event, Input, Out, Peer, Session, Want};
+use mailcote::wire::{Asked, Event, Input, Out, Peer, Session, Want};
 
 /// Flags that are played with.
 pub const FLAGS: [&str; 5] = ["\\Seen", "\\Flagged", "\\Deleted", "work", "$later"];
@@ -30,7 +30,7 @@ impl Client {
     /// Log in and select INBOX.
     pub fn new(shared: &Arc<Shared>, name: usize, show: bool) -> Client {
         let (local, remote) = (([127, 0, 0, 1], 143).into(), ([127, 0, 0, 1], 40_000).into());
-        let session = Imap::new(Arc::clone(shared), Peer { remote, local, tls: None, id: 1 });
+        let session = Imap::new(Arc::clone(shared), Peer::new(remote, local, 1));
         let mut client = Client { session, want: Want::Input, name, show, known: Vec::new() };
         client.exchange(Event::Opened, "");
         client.command("login alice@demo.test alice-secret");
@@ -46,6 +46,7 @@ impl Client {
             next = match std::mem::replace(&mut self.want, Want::Continue) {
                 Want::Continue | Want::Pause(_) => Some(Event::Flushed),
                 Want::Work(work) => Some(Event::Answer(work())),
+                Want::Ask(_) => Some(Event::Answer(Box::new(Asked::Failed("nobody to ask here".into())))),
                 other => {
                     self.want = other;
                     None

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mailcote::wire::{Event, Input, Out, Session, Tls, Want};
+use mailcote::wire::{Asked, Event, Input, Out, Session, Tls, Want};
 
 /// How long a line may take before the transcript fails.
 const LINE_WAIT: Duration = Duration::from_secs(10);
@@ -67,6 +67,7 @@ impl Direct {
             let event = match std::mem::replace(&mut self.want, Want::Close) {
                 Want::Continue | Want::Pause(_) => Event::Flushed,
                 Want::Work(work) => Event::Answer(work()),
+                Want::Ask(_) => Event::Answer(Box::new(Asked::Failed("nobody to ask here".into()))),
                 waits => {
                     self.want = waits;
                     return;

@@ -10,7 +10,7 @@ use mailcote::config::{Config, Service};
 use mailcote::daemon::{Opened, Running, Services};
 use mailcote::net::Address;
 use mailcote::store::{Home, Layout, Name, Owner};
-use mailcote::wire::Peer;
+use mailcote::wire::{Peer, Switch};
 
 use super::drive::{Connection, Direct, Socket, made_up_tls};
 use super::outside::Outside;
@@ -52,11 +52,11 @@ impl Fixture {
         let config = configuration(root, service, !has("clear-refused"))?;
         let (services, running) = if mode == Mode::Socket {
             let opened = Opened::new(&config).map_err(|e| e.to_string())?;
-            let services = Arc::new(Services::new(&config, true)?);
+            let services = Arc::new(Services::new(&config, Switch::new(true))?);
             let running = Running::start(&config, opened, services.clone()).map_err(|e| e.to_string())?;
             (services, Some(running))
         } else {
-            (Arc::new(Services::new(&config, true)?), None)
+            (Arc::new(Services::new(&config, Switch::new(true))?), None)
         };
         let outside = Outside::new(root.join("mail/alice/Maildir"), None);
         let fixture = Fixture { mode, service, tls, services, running, client, outside, _dir: dir };
@@ -101,10 +101,8 @@ impl World for Fixture {
             return Ok(Box::new(Socket::connect(port, self.tls, self.client.clone())?));
         }
         let peer = Peer {
-            remote: ([127, 0, 0, 1], 40_000).into(),
-            local: ([127, 0, 0, 1], 143).into(),
             tls: self.tls.then(made_up_tls),
-            id: 1,
+            ..Peer::new(([127, 0, 0, 1], 40_000).into(), ([127, 0, 0, 1], 143).into(), 1)
         };
         Ok(Box::new(Direct::new(self.services.session(self.service, peer), self.mode == Mode::Cut)))
     }

@@ -10,7 +10,7 @@ const SCRAM_PASSWORD: &str = "pässword ✓1";
 
 fn peer(ip: &str) -> Peer {
     let remote = SocketAddr::new(ip.parse().unwrap(), 40000);
-    Peer { remote, local: "192.0.2.1:143".parse().unwrap(), tls: None, id: 1 }
+    Peer::new(remote, "192.0.2.1:143".parse().unwrap(), 1)
 }
 
 fn tls() -> Tls {
@@ -28,6 +28,7 @@ fn run(login: &mut Login, mut step: Step) -> (String, Vec<Duration>) {
     loop {
         step = match step {
             Step::Work(work) => login.answered(work()),
+            Step::Ask(_) => login.answered(Box::new(crate::wire::Asked::Failed("nobody".into()))),
             Step::Pause(pause) => {
                 pauses.push(pause);
                 login.resumed()

@@ -83,6 +83,35 @@ fn table() {
 }
 
 #[test]
+fn an_alias_of_a_users_name() {
+    // bob is taken over; carol keeps a copy; dave keeps one, and a team that he is in gets one.
+    let users = "alice:{PLAIN}a\nbob:{PLAIN}b\ncarol:{PLAIN}c\ndave:{PLAIN}d\n";
+    let aliases = "bob: alice\ncarol: carol, alice\ndave: dave, team\nteam: alice, dave\n";
+    let place = place(&[("demo.test", users, aliases)], |_| {});
+    for (address, want) in [
+        ("bob@demo.test", "alice"),
+        ("carol@demo.test", "carol alice"),
+        ("carol+x@demo.test", "carol[x] alice[x]"),
+        ("dave@demo.test", "dave alice"),
+        ("team@demo.test", "alice dave"),
+    ] {
+        assert_eq!(told(&place, address), want, "{address}");
+    }
+    let user = |name: &str| place.accounts.users().into_iter().find(|user| user.login.starts_with(name)).unwrap();
+    let may = |name, sender| place.accounts.may_send_as(&user(name), &Address::parse(sender).unwrap());
+    for (name, sender, want) in [
+        ("bob", "bob@demo.test", true),
+        ("bob", "Bob+list@Demo.TEST", true),
+        ("alice", "bob@demo.test", true),
+        ("bob", "alice@demo.test", false),
+        ("bob", "bob@other.test", false),
+        ("bob", "bobby@demo.test", false),
+    ] {
+        assert_eq!(may(name, sender), want, "{name} as {sender}");
+    }
+}
+
+#[test]
 fn limits() {
     let mut aliases = String::new();
     for n in 0..40 {

@@ -1,6 +1,6 @@
 //! AUTHENTICATE (RFC 3501 6.2.2) with an initial response (SASL-IR, RFC 4959).
 
-use super::login::Attempt;
+use super::login::{Attempt, privacy_required};
 use crate::account::{Login, Mechanism};
 use crate::imap::job::{Begun, Call};
 use crate::imap::reply::Reply;
@@ -27,7 +27,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let offered = Login::mechanisms(accounts, peer, tls);
     let Some(mechanism) = Mechanism::from_name(wanted).filter(|wanted| offered.contains(wanted)) else {
         return Err(if offered.is_empty() {
-            Reply::no("PRIVACYREQUIRED", "Start TLS before you log in")
+            privacy_required(context)
         } else {
             Reply::no("CANNOT", "This mechanism is not offered")
         });

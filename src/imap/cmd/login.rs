@@ -11,6 +11,9 @@ use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::reply::{AUTHENTICATION_FAILED, Reply};
 use crate::wire::{Out, Secret, sasl};
 
+/// Where no TLS can be begun.
+const NO_PRIVACY: &str = "Logins need TLS, which is not available here";
+
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let args = &mut call.args;
     args.space()?;
@@ -20,7 +23,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     args.end()?;
     if !call.context.may_send_password() {
         // RFC 5530 PRIVACYREQUIRED. It went over the wire in clear already, but it is not even looked at.
-        return Err(Reply::no("PRIVACYREQUIRED", "Start TLS before you log in"));
+        return Err(privacy_required(call.context));
     }
     // A name that is not UTF-8 is nobody's; it goes the way of every wrong name.
     let user = String::from_utf8_lossy(&user);
@@ -51,6 +54,7 @@ impl Job for Attempt {
                 Ok(Progress::Line)
             }
             Step::Work(work) => Ok(Progress::Work(work)),
+            Step::Ask(question) => Ok(Progress::Ask(question)),
             Step::Pause(pause) => Ok(Progress::Pause(pause)),
             Step::Granted(user, seat) => grant(context, user, seat).map(Progress::Done),
             Step::Refused(why) => Err(refused(why)),
@@ -63,6 +67,12 @@ fn grant(context: &mut Context, user: Arc<User>, seat: Seat) -> Result<Reply, Re
     context.state = State::Authenticated(Access { user, seat, store });
     // RFC 3501 7.1: the capabilities after login, without the client asking.
     Ok(Reply::ok_code(format!("CAPABILITY {}", capability::list(context)), "Logged in"))
+}
+
+/// RFC 5530 3: the login needs privacy first. What to do about it is said only where it can be done.
+pub(super) fn privacy_required(context: &Context) -> Reply {
+    let can = context.may_start_tls();
+    Reply::no("PRIVACYREQUIRED", if can { "Start TLS before you log in" } else { NO_PRIVACY })
 }
 
 fn refused(why: Refusal) -> Reply {

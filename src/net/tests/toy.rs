@@ -50,6 +50,10 @@ impl Session for Toy {
                 out.line("noticed");
                 Want::InputOrNotice(self.notice.clone())
             }
+            Event::Dismissed => {
+                out.line("dismissed");
+                Want::Close
+            }
             Event::Flushed if self.blocks > 0 => {
                 self.blocks -= 1;
                 out.put(vec![b'x'; crate::wire::STEP_BYTES]);

@@ -66,8 +66,7 @@ impl World {
     }
 
     fn client(&self) -> Client {
-        let peer =
-            Peer { remote: ([127, 0, 0, 1], 40000).into(), local: ([127, 0, 0, 1], 110).into(), tls: None, id: 1 };
+        let peer = Peer::new(([127, 0, 0, 1], 40000).into(), ([127, 0, 0, 1], 110).into(), 1);
         let mut client = Client {
             session: Pop3::new(self.shared.clone(), peer),
             input: Input::new(),
@@ -110,6 +109,7 @@ impl Client {
             next = match want {
                 Want::Continue | Want::Pause(_) => Event::Flushed,
                 Want::Work(work) => Event::Answer(work()),
+                Want::Ask(_) => Event::Answer(Box::new(crate::wire::Asked::Failed("nobody to ask here".into()))),
                 want => return (String::from_utf8_lossy(&told).into_owned(), want),
             };
         }

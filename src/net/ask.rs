@@ -1,0 +1,218 @@
+//! Asks servers elsewhere for sessions: one HTTP POST on a connection of its own.
+//!
+//! Owns the client side of HTTP/1.1 (hyper) and of TLS, and the CAs that it believes. Everything is bounded: the time, by the
+//! question; the answer, by [`MAX_ANSWER`]; questions at a time, by [`AT_ONCE`], and what is too many waits for its turn within its
+//! time. A redirect is an answer like any other: a token goes only where the configuration sends it. Nothing is
+//! written, and no thread waits, but the system's for the look-up of a name.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Request, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+use crate::wire::{Asked, Question};
+
+/// Bytes in an answer: token introspection says some hundred.
+const MAX_ANSWER: usize = 64 * 1024;
+/// Questions on their way at a time.
+const AT_ONCE: usize = 64;
+
+/// Whom we believe when we are the client.
+#[derive(Debug, Clone)]
+pub struct Authorities(Arc<ClientConfig>);
+
+impl Authorities {
+    /// The CAs of `file` (PEM), or those that the system trusts. Read once: the process may be confined later.
+    ///
+    /// # Errors
+    /// In words: what cannot be read, or that nothing is in it.
+    pub fn load(file: Option<&Path>) -> Result<Authorities, String> {
+        let (certificates, place) = match file {
+            Some(file) => {
+                let told = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
+                let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).map_err(|e| told(&e))?.collect();
+                (all.map_err(|e| told(&e))?, file.display().to_string())
+            }
+            // What cannot be read of the system's is not believed; if that is everything, the check below says so.
+            None => (rustls_native_certs::load_native_certs().certs, "the system's store of CAs".into()),
+        };
+        let mut roots = RootCertStore::empty();
+        let (taken, _) = roots.add_parsable_certificates(certificates);
+        if taken == 0 {
+            return Err(format!("{place}: no usable certificate of a CA in it"));
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(|e| e.to_string())?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Authorities(Arc::new(config)))
+    }
+}
+
+/// Asks for all connections.
+pub struct Asker {
+    authorities: Option<Authorities>,
+    places: Semaphore,
+}
+
+impl Asker {
+    /// Believes these; without any, only `http` can be asked.
+    pub fn new(authorities: Option<Authorities>) -> Asker {
+        Asker { authorities, places: Semaphore::new(AT_ONCE) }
+    }
+
+    /// Ask, within the question's time.
+    pub async fn ask(&self, question: Question) -> Asked {
+        let asked = async {
+            // The semaphore is never closed.
+            let _place = self.places.acquire().await;
+            self.post(&question).await
+        };
+        match tokio::time::timeout(question.timeout, asked).await {
+            Ok(Ok((status, body))) => Asked::Said(status, body),
+            Ok(Err(reason)) => Asked::Failed(reason),
+            Err(_) => Asked::Failed(format!("no answer within {:?}", question.timeout)),
+        }
+    }
+
+    async fn post(&self, question: &Question) -> Result<(u16, Vec<u8>), String> {
+        let uri: Uri = question.url.parse().map_err(|e| format!("{}: {e}", question.url))?;
+        let host = uri.host().ok_or_else(|| format!("{}: no host in it", question.url))?;
+        // An IPv6 address stands in brackets.
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let https = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
+        let socket = TcpStream::connect((host, port)).await.map_err(|e| format!("{host} port {port}: {e}"))?;
+        if !https {
+            return talk(socket, &uri, question).await;
+        }
+        let authorities = self.authorities.clone().ok_or("no CA is known to check the server by")?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|e| format!("{host}: {e}"))?;
+        let stream = TlsConnector::from(authorities.0).connect(name, socket).await;
+        talk(stream.map_err(|e| format!("{host} port {port}: TLS: {e}"))?, &uri, question).await
+    }
+}
+
+/// One request and its answer.
+async fn talk<S>(stream: S, uri: &Uri, question: &Question) -> Result<(u16, Vec<u8>), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| format!("HTTP: {e}"))?;
+    // Moves the bytes; ends with this function.
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = Request::post(path)
+        .header(HOST, uri.authority().map_or("", |authority| authority.as_str()))
+        .header(ACCEPT, "application/json")
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    if let Some(authorization) = &question.authorization {
+        let mut value = HeaderValue::from_bytes(authorization.expose()).map_err(|e| e.to_string())?;
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value);
+    }
+    let form = Full::new(Bytes::copy_from_slice(question.form.expose()));
+    let request = request.body(form).map_err(|e| e.to_string())?;
+    let answer = sender.send_request(request).await.map_err(|e| format!("HTTP: {e}"))?;
+    let status = answer.status().as_u16();
+    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+    Ok((status, body.map_err(|e| format!("the answer: {e}"))?.to_bytes().to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread::JoinHandle;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::wire::Secret;
+
+    /// A server that reads one request to its end, says `answer`, and closes; what it read.
+    fn server(answer: Vec<u8>) -> (u16, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
+            while !text.ends_with(b"token=x") {
+                let n = peer.read(&mut buffer).unwrap();
+                assert!(n > 0, "the whole question comes");
+                text.extend_from_slice(&buffer[..n]);
+            }
+            // A client that has heard enough may be gone.
+            let _ = peer.write_all(&answer);
+            String::from_utf8(text).unwrap()
+        });
+        (port, serving)
+    }
+
+    fn ask(port: u16, timeout: Duration) -> Asked {
+        let question = Question {
+            url: format!("http://127.0.0.1:{port}/introspect?a=b"),
+            authorization: Some(Secret::new("Basic eDp5")),
+            form: Secret::new("token=x"),
+            timeout,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(Asker::new(None).ask(question))
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_question_and_its_answer() {
+        for answer in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+            "HTTP/1.0 200 OK\r\n\r\n{}",
+        ] {
+            let (port, serving) = server(answer.into());
+            assert!(matches!(ask(port, LONG), Asked::Said(200, body) if body == b"{}"), "{answer}");
+            let request = serving.join().unwrap();
+            assert!(request.starts_with("POST /introspect?a=b HTTP/1.1\r\n"), "{request}");
+            assert!(request.contains("authorization: Basic eDp5\r\n"), "{request}");
+        }
+        let (port, serving) = server(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n".into());
+        assert!(matches!(ask(port, LONG), Asked::Said(302, _)), "not followed");
+        serving.join().unwrap();
+    }
+
+    #[test]
+    fn what_is_no_answer() {
+        let endless = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b'x'; MAX_ANSWER + 1]].concat();
+        for (answer, says) in [
+            (endless, "limit"),
+            (b"SSH-2.0-x\r\n".to_vec(), "HTTP"),
+            (b"".to_vec(), "HTTP"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}".to_vec(), "the answer"),
+        ] {
+            let (port, serving) = server(answer);
+            let Asked::Failed(reason) = ask(port, LONG) else { panic!("{says}") };
+            assert!(reason.contains(says), "{reason}");
+            serving.join().unwrap();
+        }
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        assert!(matches!(ask(port, Duration::from_millis(50)), Asked::Failed(why) if why.contains("no answer")));
+        drop(silent);
+        assert!(matches!(ask(port, LONG), Asked::Failed(why) if why.contains("refused")));
+    }
+}
