@@ -178,7 +178,7 @@ fn a_running_server_takes_notice() {
     }
     idle.send("i idle");
     assert!(idle.line().starts_with('+'));
-    bob.imap_any(&format!("login bob@demo.test {}", demo.password("bob")));
+    bob.imap_any(&format!("login bob@demo.test {}", demo.user("bob").password));
     let mut pop = clear("pop3");
     for line in ["USER carol@demo.test", "PASS carol's second"] {
         pop.send(line);

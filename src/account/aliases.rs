@@ -217,7 +217,8 @@ fn parse_member(text: &str, domain: &str) -> Result<Address, String> {
 /// The members between which somebody forgot the commas.
 fn comma_missing(text: &str, domain: &str) -> Option<String> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let all_good = words.len() > 1 && !text.contains('"') && words.iter().all(|word| parse_member(word, domain).is_ok());
+    let all_good =
+        words.len() > 1 && !text.contains('"') && words.iter().all(|word| parse_member(word, domain).is_ok());
     all_good.then(|| words.join(", "))
 }
 

@@ -267,9 +267,12 @@ impl UserTable {
                 Parsed::User(line) => {
                     let key = line.name.to_lowercase();
                     if let Some((earlier, at)) = seen.get(&key) {
-                        let case = if *earlier == line.name { "" } else { ": names that differ in case only are one user" };
-                        let message =
-                            format!("user {} has a line before, line {at} ({earlier}); the first one counts{case}", line.name);
+                        let case =
+                            if *earlier == line.name { "" } else { ": names that differ in case only are one user" };
+                        let message = format!(
+                            "user {} has a line before, line {at} ({earlier}); the first one counts{case}",
+                            line.name
+                        );
                         table.problems.push(Problem { line: number, column: 1, message });
                         continue;
                     }

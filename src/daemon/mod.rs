@@ -88,7 +88,8 @@ pub fn run(config: Config) -> Result<(), Error> {
     if config.sandbox {
         sandbox::enter(&paths(&config, &accounts));
     }
-    let services = Services::of(&config, accounts, opened.certificates.ready().clone()).map(Arc::new).map_err(Error::Other)?;
+    let services =
+        Services::of(&config, accounts, opened.certificates.ready().clone()).map(Arc::new).map_err(Error::Other)?;
     privileges::settle(system_users)?;
     let running = Running::start(&config, opened, services)?;
     running.serve(config)

@@ -190,7 +190,8 @@ mod tests {
             assert!(request.starts_with("POST /introspect?a=b HTTP/1.1\r\n"), "{request}");
             assert!(request.contains("authorization: Basic eDp5\r\n"), "{request}");
         }
-        let (port, serving) = server(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n".into());
+        let (port, serving) =
+            server(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n".into());
         assert!(matches!(ask(port, LONG), Asked::Said(302, _)), "not followed");
         serving.join().unwrap();
     }

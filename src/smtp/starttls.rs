@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn not_offered_without_a_certificate() {
-        let world = World::with(super::super::Settings { starttls: crate::wire::Switch::default(), ..Default::default() });
+        let world =
+            World::with(super::super::Settings { starttls: crate::wire::Switch::default(), ..Default::default() });
         let mut client = world.client(Kind::Mx);
         assert!(!client.say("EHLO x\r\n").contains("STARTTLS"));
         assert!(client.say("STARTTLS\r\n").starts_with("502"));
