@@ -9,6 +9,8 @@
 mod beside;
 #[path = "transcript/drive.rs"]
 mod drive;
+#[path = "transcript/faults.rs"]
+mod faults;
 #[path = "transcript/outside.rs"]
 mod outside;
 #[path = "transcript/run.rs"]

@@ -200,7 +200,7 @@ pub fn play(script: Script, stop: u64, directory: &Path) {
     let shadow = Mutex::new(Shadow::of(&home));
     let taken = Arc::new(Mutex::new(0_u64));
     let (count, to) = (Arc::clone(&taken), directory.join("shadow"));
-    fsio::watch_steps(move |_, step| {
+    let _watching = fsio::watch_steps(move |_, step| {
         // One lock over all of it: steps of two threads must not mix, and after the stop there is none.
         let mut shadow = shadow.lock().expect("the shadow");
         let mut count = count.lock().expect("the count");
@@ -215,6 +215,7 @@ pub fn play(script: Script, stop: u64, directory: &Path) {
             let _ = fs::remove_dir_all(&to);
             shadow.write(&to);
         }
+        Ok(())
     });
     for (n, op) in script.ops().iter().enumerate() {
         player.play(op);

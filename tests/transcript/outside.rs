@@ -52,6 +52,11 @@ impl Outside {
                 let to = self.folder(folder).join("cur").join(format!("{base}:2,{flags}"));
                 fs::rename(&path, to).map_err(|e| e.to_string())
             }
+            ["find", count, "in", sub, "of", folder] => {
+                let dir = self.folder(folder).join(sub);
+                let found = fs::read_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))?.count();
+                if found.to_string() == count { Ok(()) } else { Err(format!("{found} files in {}", dir.display())) }
+            }
             _ => Err(format!("do {}: not understood", words.join(" "))),
         }
     }

@@ -13,6 +13,7 @@ use mailcote::store::{Home, Layout, Name, Owner};
 use mailcote::wire::{Peer, Switch};
 
 use super::drive::{Connection, Direct, Socket, made_up_tls};
+use super::faults::Faults;
 use super::outside::Outside;
 use super::run::World;
 
@@ -36,6 +37,7 @@ pub struct Fixture {
     running: Option<Running>,
     client: Arc<rustls::ClientConfig>,
     outside: Outside,
+    faults: Faults,
     _dir: tempfile::TempDir,
 }
 
@@ -59,7 +61,8 @@ impl Fixture {
             (Arc::new(Services::new(&config, Switch::new(true))?), None)
         };
         let outside = Outside::new(root.join("mail/alice/Maildir"), None);
-        let fixture = Fixture { mode, service, tls, services, running, client, outside, _dir: dir };
+        let faults = Faults::new(root.to_owned());
+        let fixture = Fixture { mode, service, tls, services, running, client, outside, faults, _dir: dir };
         fixture.fill(given)?;
         Ok(fixture)
     }
@@ -108,7 +111,7 @@ impl World for Fixture {
     }
 
     fn act(&mut self, words: &[String]) -> Result<(), String> {
-        self.outside.act(words)
+        if self.faults.act(words)? { Ok(()) } else { self.outside.act(words) }
     }
 }
 

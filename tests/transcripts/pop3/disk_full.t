@@ -1,0 +1,26 @@
+# A full disk keeps nobody from reading and removing mail                          RFC 1939 5, 6
+given 3 messages in INBOX
+do fail ENOSPC at write of mail/
+do fail EDQUOT at create of mail/
+1< +OK …
+1> USER alice
+1< +OK …
+1> PASS alice-secret
+1< +OK …
+1> STAT
+1< +OK 3 459
+1> RETR 2
+1<~ body 2
+1< .
+1> DELE 2
+1< +OK …
+1> QUIT
+1< +OK Bye, 1 …
+1x
+2< +OK …
+2> USER alice
+2< +OK …
+2> PASS alice-secret
+2< +OK …
+2> STAT
+2< +OK 2 306
