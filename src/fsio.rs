@@ -235,6 +235,17 @@ pub fn unlink(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
+/// As [`unlink`], but what the file occupies is given back only when the returned handle is dropped. Freeing it can wait for the disk
+/// (ext4 without a journal and with `discard` asks the disk for every file), which removing the name does not.
+pub fn unlink_held(path: &Path) -> io::Result<File> {
+    let held = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).bits())
+        .open(path)?;
+    unlink(path)?;
+    Ok(held)
+}
+
 /// Make the directory `path`; its parent must exist, itself must not.
 pub fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
     step(&Step::MakeDir(path))?;

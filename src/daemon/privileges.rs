@@ -21,8 +21,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Uid, User, initgroups, setgid, setuid};
 use tracing::{info, warn};
 
-/// File descriptors beside those of connections: listeners, logs, files that steps have open.
-const SPARE_FILES: u64 = 1024;
+/// File descriptors beside those of connections: listeners, logs, files that steps have open, removed files that
+/// are held for a moment (512).
+const SPARE_FILES: u64 = 2048;
 
 /// What could not be done, and what to do about it.
 #[derive(Debug, thiserror::Error)]

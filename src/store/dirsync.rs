@@ -54,6 +54,8 @@ struct Group {
 struct Rounds {
     started: u64,
     finished: u64,
+    /// Callers who wait for a round to finish: without any, nobody is woken (a system call).
+    waiting: usize,
     /// The last round that failed, and how. A later success does not excuse it for those whom it was to serve.
     failed: Option<(u64, Failure)>,
 }
@@ -194,7 +196,9 @@ impl Group {
         // A sync that is under way may have passed our entry already; the next one to start has not.
         let ours = rounds.started + 1;
         while rounds.started > rounds.finished && rounds.finished < ours {
+            rounds.waiting += 1;
             rounds = self.done.wait(rounds).unwrap_or_else(PoisonError::into_inner);
+            rounds.waiting -= 1;
         }
         if rounds.finished < ours {
             rounds.started += 1;
@@ -205,7 +209,9 @@ impl Group {
             if let Err(e) = &result {
                 rounds.failed = Some((rounds.finished, Failure::of(e)));
             }
-            self.done.notify_all();
+            if rounds.waiting > 0 {
+                self.done.notify_all();
+            }
         }
         match rounds.failed {
             Some((round, failure)) if round >= ours => Err(failure.error()),

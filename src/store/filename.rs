@@ -178,18 +178,19 @@ pub fn escape_host(hostname: &str) -> String {
 /// one host name (containers).
 pub fn unique(host: &str) -> String {
     static LAST_MICROS: AtomicU64 = AtomicU64::new(0);
-    static TAG: OnceLock<u32> = OnceLock::new();
-    let tag = TAG.get_or_init(|| {
+    static PROCESS: OnceLock<(u32, u32)> = OnceLock::new();
+    // The pid is a system call, too.
+    let (pid, tag) = PROCESS.get_or_init(|| {
         let mut bytes = [0; 4];
         // Without randomness the time and the pid still tell names apart, and delivery never replaces a file.
         let _ = SystemRandom::new().fill(&mut bytes);
-        u32::from_be_bytes(bytes)
+        (std::process::id(), u32::from_be_bytes(bytes))
     });
     let now = u64::try_from(clock::now().as_micros()).unwrap_or(u64::MAX - 1);
     let next = |last: u64| now.max(last + 1);
     let last = LAST_MICROS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
     let micros = last.map_or(now, next);
-    format!("{}.M{:06}P{}R{tag:08x}.{host}", micros / 1_000_000, micros % 1_000_000, std::process::id())
+    format!("{}.M{:06}P{pid}R{tag:08x}.{host}", micros / 1_000_000, micros % 1_000_000)
 }
 
 /// `unique` with its two sizes: bytes on disk and bytes with CRLF line ends.

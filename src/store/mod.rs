@@ -19,6 +19,7 @@ mod home;
 pub mod journal;
 mod kept;
 pub mod keywords;
+mod leavings;
 pub mod lock;
 mod mailbox;
 mod name;

@@ -2,6 +2,7 @@
 
 use super::dirsync::DirSyncs;
 use super::filename;
+use super::leavings::Leavings;
 use super::watch::Watch;
 
 /// One a process; every open account and folder holds it.
@@ -14,12 +15,15 @@ pub(super) struct Process {
     pub(super) watch: Watch,
     /// Directory entries to the disk.
     pub(super) syncs: DirSyncs,
+    /// What removed files occupy.
+    pub(super) leavings: Leavings,
 }
 
 impl Process {
     /// For files named after `hostname`.
     pub(super) fn new(hostname: &str, coexist: bool) -> Process {
-        Process { host: filename::escape_host(hostname), coexist, watch: Watch::new(), syncs: DirSyncs::new() }
+        let (watch, syncs, leavings) = (Watch::new(), DirSyncs::new(), Leavings::new());
+        Process { host: filename::escape_host(hostname), coexist, watch, syncs, leavings }
     }
 
     /// A base that nobody has.

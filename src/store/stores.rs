@@ -67,6 +67,8 @@ pub struct Store {
     pub(super) open: Mutex<HashMap<Name, Weak<Mailbox>>>,
     /// Held while a folder is opened.
     pub(super) opening: Mutex<()>,
+    /// When the disk last had plenty of room, and how much; see [`super::room`].
+    pub(super) plenty: Mutex<Option<(Instant, u64)>>,
     pub(super) process: Arc<Process>,
     /// Folders that stay open for a while.
     pub(super) kept: Weak<Kept>,
@@ -145,9 +147,9 @@ impl Store {
         // Drafts begin here, also of accounts that nobody ever reads.
         clean(&root.join("tmp"));
         drop(assumed);
-        let (open, opening) = (Mutex::default(), Mutex::default());
+        let (open, opening, plenty) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (kept, me) = (Weak::new(), Weak::new());
-        Ok(Store { home: home.clone(), settings, tree, open, opening, process, kept, me })
+        Ok(Store { home: home.clone(), settings, tree, open, opening, plenty, process, kept, me })
     }
 
     /// Is INBOX where it was when the account was opened?

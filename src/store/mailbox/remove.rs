@@ -12,7 +12,6 @@ use super::super::watch::Which;
 use super::super::{Error, Result};
 use super::refresh::Effort;
 use super::{Disk, MAX_LOOKS, Mailbox};
-use crate::fsio;
 use crate::mail::Flags;
 
 impl Mailbox {
@@ -84,7 +83,7 @@ impl Mailbox {
                 Some((message, entry)) if message.flags.has(only) => (self.path(entry.place, &entry.name), entry.place),
                 _ => return Ok(None),
             };
-            match fsio::unlink(&path) {
+            match self.process.leavings.unlink(&path) {
                 Ok(()) => return Ok(Some(place)),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => self.refresh_locked(disk, Effort::Scan)?,
                 Err(e) => return Err(Error::io(&path, e)),
