@@ -118,7 +118,8 @@ pub fn wait_for_files(dir: &Path, count: usize) {
     }
 }
 
-/// Put `count` messages into the mailbox as another program would.
+/// Put `count` messages into the mailbox as another program would, some time ago: they are on the disk. (A file that is not yet is
+/// removed without touching the disk at all, which would flatter whoever has not synced it.)
 pub fn fill(mailbox: &Mailbox, count: usize, size: usize) {
     let text: Vec<u8> = message(size).into_iter().filter(|byte| *byte != b'\r').collect();
     let wire = text.len() + text.iter().filter(|byte| **byte == b'\n').count();
@@ -135,6 +136,8 @@ pub fn fill(mailbox: &Mailbox, count: usize, size: usize) {
         std::fs::write(&path, &text).expect("a message");
         mailbox.own(&path);
     }
+    let dir = std::fs::File::open(&mailbox.maildir).expect("the Maildir");
+    nix::unistd::syncfs(&dir).expect("syncfs");
 }
 
 fn pop3_login(port: u16, mailbox: &Mailbox) -> Client {
