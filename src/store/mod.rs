@@ -22,6 +22,7 @@ pub mod keywords;
 mod leavings;
 pub mod lock;
 mod mailbox;
+pub mod metadata;
 mod name;
 mod open;
 mod process;

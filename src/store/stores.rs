@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::kept::Kept;
 use super::mailbox::clean;
+use super::metadata::Feed;
 use super::process::Process;
 use super::tree::{self, Folder, Moved, Tree};
 use super::{Assumed, Error, Home, Mailbox, Name, Result, Role, subscriptions};
@@ -73,6 +74,8 @@ pub struct Store {
     /// Folders that stay open for a while.
     pub(super) kept: Weak<Kept>,
     pub(super) me: Weak<Store>,
+    /// Changed annotations.
+    pub(super) feed: Feed,
 }
 
 impl Stores {
@@ -149,7 +152,8 @@ impl Store {
         drop(assumed);
         let (open, opening, plenty) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (kept, me) = (Weak::new(), Weak::new());
-        Ok(Store { home: home.clone(), settings, tree, open, opening, plenty, process, kept, me })
+        let feed = Feed::default();
+        Ok(Store { home: home.clone(), settings, tree, open, opening, plenty, process, kept, me, feed })
     }
 
     /// Is INBOX where it was when the account was opened?
@@ -209,6 +213,7 @@ impl Store {
             return Ok(());
         }
         self.tree.create(to, None)?;
+        self.copy_annotations(from, to)?;
         let (inbox, target) = (self.mailbox(from)?, self.mailbox(to)?);
         let uids: Vec<u32> = inbox.read(|messages| messages.iter().map(|m| m.uid).collect());
         inbox.move_to(&uids, &target).map(drop)
