@@ -81,6 +81,11 @@ impl Raiser {
         self.0.upgrade().map(|state| raise(&state)).is_some()
     }
 
+    /// Does it raise the same notice?
+    pub fn is_same(&self, other: &Raiser) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
+
     /// Is the waiter still there?
     pub fn is_alive(&self) -> bool {
         self.0.strong_count() > 0

@@ -81,7 +81,7 @@ fn shared(root: &Path) -> Arc<Shared> {
         coexist: false,
         default_folders: vec![(store::Name::parse("Other").unwrap(), store::Role::Archive)],
     });
-    let settings = Settings { max_message_size: 1_000_000, starttls: mailcote::wire::Switch::default() };
+    let settings = Settings { max_message_size: 1_000_000, ..Settings::default() };
     Arc::new(Shared { settings, accounts: Arc::new(accounts.unwrap()), stores: stores.unwrap() })
 }
 

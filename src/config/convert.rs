@@ -63,6 +63,11 @@ impl Config {
 
     /// For `imap`. `starttls`: is there a certificate by now?
     pub fn imap(&self, starttls: Switch) -> imap::Settings {
-        imap::Settings { max_message_size: self.limits.max_message_size, starttls }
+        imap::Settings {
+            max_message_size: self.limits.max_message_size,
+            starttls,
+            comment: self.metadata.comment.clone(),
+            admin: self.metadata.admin.clone(),
+        }
     }
 }

@@ -52,6 +52,10 @@ junk = "Junk"
 trash = "Trash"
 archive = "Archive"
 
+[metadata]
+comment = ""
+admin = ""
+
 [limits]
 max_message_size = "50M"
 max_recipients = 1000

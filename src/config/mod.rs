@@ -55,6 +55,8 @@ pub struct Config {
     pub auth: Auth,
     /// Where and how mail is kept.
     pub mail: Mail,
+    /// What clients are told of this server.
+    pub metadata: Metadata,
     /// Bounds.
     pub limits: Limits,
 }
@@ -189,6 +191,15 @@ pub struct Mail {
     pub folders: Vec<(Name, Role)>,
 }
 
+/// `[metadata]`: annotations of the server that every user sees (RFC 5464).
+#[derive(Debug, Clone)]
+pub struct Metadata {
+    /// `/shared/comment`.
+    pub comment: Option<String>,
+    /// `/shared/admin`: a URI.
+    pub admin: Option<String>,
+}
+
 /// `[limits]`.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -258,6 +269,10 @@ impl Config {
                 layout: r.get("mail.layout", value::layout),
                 coexist: r.get("mail.coexist", value::switch),
                 folders: folders(r),
+            },
+            metadata: Metadata {
+                comment: Some(r.get("metadata.comment", value::text)).filter(|text| !text.is_empty()),
+                admin: r.get("metadata.admin", value::uri),
             },
             limits: Limits {
                 max_message_size: r.get("limits.max_message_size", value::size),

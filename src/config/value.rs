@@ -51,6 +51,22 @@ pub fn text(value: &Value<'_>) -> Read<String> {
     }
 }
 
+/// A URI such as `mailto:admin@example.org`, if any.
+pub fn uri(value: &Value<'_>) -> Read<Option<String>> {
+    let text = text(value)?;
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+    };
+    match text.split_once(':') {
+        _ if text.is_empty() => Ok(None),
+        Some((scheme, rest)) if is_scheme(scheme) && !rest.is_empty() && !text.contains(char::is_whitespace) => {
+            Ok(Some(text))
+        }
+        _ => bad(value, format!("\"{text}\" is not a URI such as \"mailto:admin@example.org\"")),
+    }
+}
+
 /// `true` or `false`.
 pub fn switch(value: &Value<'_>) -> Read<bool> {
     value.get_ref().as_bool().map_or_else(|| wrong_type(value, "true or false"), Ok)

@@ -12,8 +12,10 @@
 //! (RFC 3501 section 3.) The state is an enum, so that nothing of a mailbox can be touched when none is selected.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Shared;
+use super::annotations::Followed;
 use super::answer::Memory;
 use super::cmd::States;
 use super::cmd::append::Upload;
@@ -41,6 +43,12 @@ pub struct Context {
     pub upload: Option<Upload>,
     /// The folder that the last APPEND, COPY or MOVE wrote to, held so that the next one finds it open.
     pub target: Option<Arc<Mailbox>>,
+    /// Tells this session from all others of the process.
+    pub serial: u64,
+    /// Whose changed annotations the client is told of.
+    pub followed: Vec<Followed>,
+    /// What IDLE waits for while no mailbox is open.
+    pub lone: Option<Notice>,
 }
 
 /// RFC 3501 section 3.
@@ -93,6 +101,9 @@ impl Context {
             enabled: Enabled::default(),
             upload: None,
             target: None,
+            serial: next_serial(),
+            followed: Vec::new(),
+            lone: None,
         }
     }
 
@@ -123,6 +134,7 @@ impl Context {
     /// Write what changed in the open mailbox, if one is open, until the output is full; returns whether all is written. A session that was
     /// only `woken` does not wait for one that is at work: it is woken again.
     pub fn announce(&mut self, expunges: bool, with_uid: bool, woken: bool, out: &mut Out) -> store::Result<bool> {
+        self.announce_annotations(out);
         let State::Selected(_, selected) = &mut self.state else {
             return Ok(true);
         };
@@ -189,4 +201,10 @@ impl Context {
             other => other,
         };
     }
+}
+
+/// A number that no other session of this process has.
+fn next_serial() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
 }

@@ -16,4 +16,6 @@ pub struct Enabled {
     pub utf8: bool,
     /// RFC 9586: no message numbers, in neither direction.
     pub uidonly: bool,
+    /// RFC 5464 4.4: the client is told which annotations others have changed.
+    pub metadata: bool,
 }

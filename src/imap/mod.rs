@@ -13,6 +13,7 @@
 //! Nothing here knows a socket or a timer, and nothing here decides how mail lies on disk. To add an extension: a file in
 //! `cmd/`, its rows in the table, its grammar in `parse/`, its name in `cmd/capability.rs`.
 
+pub mod annotations;
 pub mod answer;
 pub mod cmd;
 pub mod context;
@@ -42,12 +43,16 @@ use crate::account::Accounts;
 use crate::store::Stores;
 
 /// What IMAP is told by the configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// Largest message that APPEND takes, in bytes.
     pub max_message_size: u64,
     /// Is there a certificate, so that STARTTLS can be offered to clients in clear?
     pub starttls: crate::wire::Switch,
+    /// `/shared/comment` of the server (RFC 5464).
+    pub comment: Option<String>,
+    /// `/shared/admin` of the server: a URI by which its administrator can be reached.
+    pub admin: Option<String>,
 }
 
 /// What all IMAP sessions share.

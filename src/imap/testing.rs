@@ -38,7 +38,7 @@ impl World {
         });
         let stores =
             Stores::new(store::Settings { hostname: "host".into(), coexist: false, default_folders: Vec::new() });
-        let settings = Settings { max_message_size: 1_000_000, starttls: Switch::new(true) };
+        let settings = Settings { max_message_size: 1_000_000, starttls: Switch::new(true), ..Settings::default() };
         let shared = Shared { settings, accounts: Arc::new(accounts.unwrap()), stores: stores.unwrap() };
         World { shared: Arc::new(shared), dir }
     }

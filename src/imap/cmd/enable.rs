@@ -10,7 +10,11 @@ use crate::imap::reply::Reply;
 /// A name, and what switches it on with all that it implies.
 type Row = (&'static str, fn(&mut Enabled));
 
-static TABLE: &[Row] = &[];
+static TABLE: &[Row] = &[
+    // RFC 5464 4.1.
+    ("METADATA", |enabled| enabled.metadata = true),
+    ("METADATA-SERVER", |enabled| enabled.metadata = true),
+];
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let mut asked = Vec::new();

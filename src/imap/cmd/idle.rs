@@ -3,6 +3,7 @@
 use crate::imap::context::{Context, State};
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::reply::Reply;
+use crate::notice::Notice;
 use crate::store;
 use crate::wire::Out;
 
@@ -23,6 +24,10 @@ impl Job for Idle {
                 if let Ok(selected) = context.selected() {
                     selected.memory = None;
                 }
+                // First the ear, then the eye.
+                if let Some(notice) = notice(context) {
+                    context.listen_for_annotations(&notice);
+                }
                 out.line("+ Idling");
             }
             Wake::Line(line) if line.eq_ignore_ascii_case(b"DONE") => {
@@ -39,9 +44,15 @@ impl Job for Idle {
             // Logged; the next notice may find the disk in better health.
             Err(error) => drop(Reply::from(error)),
         }
-        Ok(match &context.state {
-            State::Selected(_, selected) => Progress::LineOrNotice(selected.notice.clone()),
-            _ => Progress::Line,
-        })
+        Ok(notice(context).map_or(Progress::Line, Progress::LineOrNotice))
+    }
+}
+
+/// What to wait for, if there is anything to be told.
+fn notice(context: &mut Context) -> Option<Notice> {
+    match &context.state {
+        State::Selected(_, selected) => Some(selected.notice.clone()),
+        _ if context.enabled.metadata => Some(context.lone.get_or_insert_default().clone()),
+        _ => None,
     }
 }

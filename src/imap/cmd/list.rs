@@ -1,22 +1,24 @@
 //! LIST (RFC 3501 6.3.8) with LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819), SPECIAL-USE (RFC 6154) and CHILDREN (RFC
-//! 3348); XLIST, Gmail's older way to tell special uses; LSUB (RFC 3501 6.3.9).
+//! 3348); LIST-METADATA (RFC 9590); XLIST, Gmail's older way to tell special uses; LSUB (RFC 3501 6.3.9).
 //!
 //! Which names are listed is [`Listing`]'s business; here they are written, a step at a time, since each may cost a STATUS.
 
 use std::vec::IntoIter;
 
 use super::status;
+use crate::imap::annotations::{self, Target};
 use crate::imap::context::Context;
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::listing::{Line, Listing};
 use crate::imap::parse::list::Returns;
+use crate::imap::parse::metadata::Depth;
 use crate::imap::pattern::Pattern;
 use crate::imap::reply::Reply;
 use crate::imap::response;
 use crate::store::{Error, Role};
 use crate::wire::Out;
 
-/// STATUS responses in one step: each may read a directory.
+/// STATUS and METADATA responses in one step: each may read a directory or a file.
 const STATUS_A_STEP: usize = 16;
 
 /// Which command it is.
@@ -98,7 +100,11 @@ impl Job for List {
             if let Some(found) = status {
                 status::write(&line.name, &self.returns.status, &found, out);
             }
-            if out.full() || asked == STATUS_A_STEP {
+            if !self.returns.metadata.is_empty() && line.exists && line.meets {
+                asked += 1;
+                self.write_metadata(&line, context, out);
+            }
+            if out.full() || asked >= STATUS_A_STEP {
                 return Ok(Progress::Continue);
             }
         }
@@ -116,6 +122,14 @@ impl List {
             out.put(" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
         }
         out.line("");
+    }
+
+    /// RFC 9590 section 3: behind the LIST response, entries without a value as NIL. What cannot be read is left out.
+    fn write_metadata(&self, line: &Line, context: &Context, out: &mut Out) {
+        let (target, asked) = (Target::Mailbox(line.name.clone()), &self.returns.metadata);
+        if let Ok(values) = annotations::values(context, &target, asked, Depth::Zero) {
+            annotations::write(&target, &annotations::pick(values, asked, Depth::Zero, None).0, out);
+        }
     }
 
     fn attributes(&self, line: &Line) -> Vec<&'static str> {

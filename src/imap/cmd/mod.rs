@@ -11,6 +11,7 @@ pub mod delete;
 pub mod enable;
 pub mod expunge;
 pub mod fetch;
+pub mod getmetadata;
 pub mod id;
 pub mod idle;
 pub mod list;
@@ -21,6 +22,7 @@ pub mod noop;
 pub mod rename;
 pub mod search;
 pub mod select;
+pub mod setmetadata;
 pub mod starttls;
 pub mod status;
 pub mod store;
@@ -126,6 +128,8 @@ pub static TABLE: &[Row] = {
         row("LSUB", S::LOGGED_IN, All, list::lsub),
         row("STATUS", S::LOGGED_IN, All, status::begin),
         Row { literal: Some(append::announced), ..row("APPEND", S::LOGGED_IN, All, append::begin) },
+        row("GETMETADATA", S::LOGGED_IN, All, getmetadata::begin),
+        Row { literal: Some(setmetadata::announced), ..row("SETMETADATA", S::LOGGED_IN, All, setmetadata::begin) },
         row("IDLE", S::LOGGED_IN, All, idle::begin),
         // Selected.
         row("CHECK", S::SELECTED, All, check::begin),

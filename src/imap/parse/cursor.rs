@@ -204,6 +204,18 @@ impl<'a> Cursor<'a> {
         Ok(bytes)
     }
 
+    /// RFC 3516 literal8: `~{n}`, CRLF and any bytes, in place.
+    pub fn literal8(&mut self) -> Result<&'a [u8]> {
+        self.expect(b'~', "expected ~")?;
+        let size = self.literal_head()?;
+        let rest = self.rest();
+        let Some(bytes) = usize::try_from(size).ok().and_then(|size| rest.get(..size)) else {
+            return self.bad("literal is cut short");
+        };
+        self.at += bytes.len();
+        Ok(bytes)
+    }
+
     /// `{n}` or `{n+}` and CRLF, without the bytes: all there is of a literal that was streamed elsewhere.
     pub fn literal_head(&mut self) -> Result<u64> {
         self.expect(b'{', "expected a literal")?;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::metadata::EntryName;
 use super::status::StatusItem;
 use super::{Cursor, Result};
 
@@ -41,6 +42,8 @@ pub struct Returns {
     pub subscribed: bool,
     /// A STATUS response for each mailbox (RFC 5819); empty: none.
     pub status: Vec<StatusItem>,
+    /// A METADATA response for each mailbox, with these entries (RFC 9590); empty: none.
+    pub metadata: Vec<EntryName>,
 }
 
 impl<'a> Cursor<'a> {
@@ -103,6 +106,10 @@ impl<'a> Cursor<'a> {
                     cursor.space()?;
                     returns.status = cursor.status_items()?;
                 }
+                "METADATA" => {
+                    cursor.space()?;
+                    returns.metadata = cursor.entries()?;
+                }
                 _ => return cursor.bad("no such return option"),
             }
             Ok(())
@@ -125,6 +132,7 @@ mod tests {
             (" (subscribed) \"\" (a b %)", true, 3),
             (" (SPECIAL-USE REMOTE) \"\" *", true, 1),
             (" \"\" * return (children status (messages) special-use)", true, 1),
+            (" \"\" * RETURN (METADATA (/private/comment \"/shared/comment\"))", true, 1),
             (" (SUBSCRIBED RECURSIVEMATCH SUBSCRIBED) \"\" * RETURN ()", true, 1),
         ];
         for (text, extended, patterns) in good {
@@ -140,6 +148,8 @@ mod tests {
             " (FOO) \"\" *",
             " \"\" * RETURN (FOO)",
             " \"\" * RETURN (STATUS)",
+            " \"\" * RETURN (METADATA)",
+            " \"\" * RETURN (METADATA (comment))",
             " \"\" * RETURN",
             " \"\" * x",
         ];

@@ -12,6 +12,11 @@ use crate::store::Name;
 pub struct Mailbox<'a>(Cow<'a, [u8]>);
 
 impl Mailbox<'_> {
+    /// Is it the empty string, which some commands take for the server or for nothing?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The name, checked; else the NO that says what is wrong with it.
     pub fn name(&self) -> std::result::Result<Name, Reply> {
         let text = utf7::decode(&self.0).ok_or_else(|| Reply::no("CANNOT", "Mailbox name is not modified UTF-7"))?;

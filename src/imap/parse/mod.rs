@@ -14,6 +14,7 @@ pub mod fetch;
 pub mod flag;
 pub mod list;
 pub mod mailbox;
+pub mod metadata;
 pub mod search;
 pub mod set;
 pub mod status;

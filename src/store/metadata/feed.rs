@@ -57,7 +57,9 @@ impl Feed {
     pub fn listen(&self, raiser: Raiser) {
         let mut notes = self.notes();
         notes.listeners.retain(Raiser::is_alive);
-        notes.listeners.push(raiser);
+        if !notes.listeners.iter().any(|other| other.is_same(&raiser)) {
+            notes.listeners.push(raiser);
+        }
     }
 
     pub(super) fn note<'a>(&self, of: Option<&Name>, entries: impl Iterator<Item = &'a Entry>, by: u64) {
@@ -75,7 +77,9 @@ impl Feed {
             notes.listeners.retain(Raiser::is_alive);
             notes.listeners.clone()
         };
-        raisers.iter().for_each(|raiser| drop(raiser.raise()));
+        for raiser in raisers {
+            raiser.raise();
+        }
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {

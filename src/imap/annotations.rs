@@ -1,0 +1,216 @@
+//! Annotations as a session sees them (RFC 5464): which entries there are for this user, what is computed, how they are written, and
+//! which changes of others it is told of.
+//!
+//! The server's shared entries, `/shared/comment` and `/shared/admin`, are what the configuration says, and nobody can change them
+//! (RFC 5464 section 3.2.1.1 wants that of `/shared/admin`); its private ones are the user's own. `/private/specialuse` of a mailbox (RFC 6154
+//! section 4) is read from its role and cannot be set.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::context::{Access, Context};
+use super::parse::metadata::{Depth, EntryName, Kind};
+use super::reply::Reply;
+use super::response;
+use crate::notice::Notice;
+use crate::store::metadata::{Changed, Entry, Scope};
+use crate::store::{Name, Store};
+use crate::wire::Out;
+
+/// The entry of RFC 6154 section 4.
+pub const SPECIAL_USE: &str = "/specialuse";
+
+/// Entries to be sent, with their values or NIL.
+pub type Picked = Vec<(EntryName, Option<Vec<u8>>)>;
+/// Entries and values.
+pub type Values = BTreeMap<EntryName, Vec<u8>>;
+
+/// An account whose changed annotations the client is told of.
+pub struct Followed {
+    store: Arc<Store>,
+    /// The last change that was told.
+    since: u64,
+}
+
+/// What annotations hang on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The server, as this user sees it.
+    Server,
+    /// A mailbox.
+    Mailbox(Name),
+}
+
+impl Target {
+    /// As the store names it.
+    pub fn folder(&self) -> Option<&Name> {
+        match self {
+            Target::Server => None,
+            Target::Mailbox(name) => Some(name),
+        }
+    }
+}
+
+/// The entry as the store keeps it.
+pub fn stored(entry: &EntryName) -> Entry {
+    let scope = match entry.kind {
+        Kind::Private => Scope::Private(None),
+        Kind::Shared => Scope::Shared,
+    };
+    (scope, entry.name.clone())
+}
+
+/// The entry as this user names it; `None` if it is somebody else's.
+fn named((scope, name): &Entry) -> Option<EntryName> {
+    let kind = match scope {
+        Scope::Private(None) => Kind::Private,
+        Scope::Private(Some(_)) => return None,
+        Scope::Shared => Kind::Shared,
+    };
+    Some(EntryName { kind, name: name.clone() })
+}
+
+/// All entries of `target` that the user may see. `asked` saves what nobody wants from being computed.
+pub fn values(context: &Context, target: &Target, asked: &[EntryName], depth: Depth) -> Result<Values, Reply> {
+    let store = context.store()?;
+    let found = store.annotations(target.folder())?;
+    let mut values: Values = found.into_iter().filter_map(|(entry, value)| Some((named(&entry)?, value))).collect();
+    match target {
+        Target::Server => {
+            values.retain(|entry, _| entry.kind == Kind::Private);
+            let settings = &context.shared.settings;
+            for (name, value) in [("/comment", &settings.comment), ("/admin", &settings.admin)] {
+                if let Some(value) = value {
+                    values.insert(EntryName { kind: Kind::Shared, name: name.into() }, value.clone().into_bytes());
+                }
+            }
+        }
+        Target::Mailbox(name) => {
+            let special_use = EntryName { kind: Kind::Private, name: SPECIAL_USE.into() };
+            values.remove(&special_use);
+            if asked.iter().any(|entry| entry.covers(&special_use, depth)) {
+                let role = store.folders()?.into_iter().find(|folder| folder.name == *name).and_then(|f| f.role);
+                values.extend(role.map(|role| (special_use, role.attribute().as_bytes().to_vec())));
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// Of `values`, those that are asked for, each once, in the order asked; a name without a value is NIL as long as nothing below it is
+/// sent. The second half is the size of the greatest value over `max_size` (RFC 5464 section 4.2.1).
+pub fn pick(mut values: Values, asked: &[EntryName], depth: Depth, max_size: Option<u32>) -> (Picked, Option<usize>) {
+    let (mut picked, mut longest) = (Picked::new(), None);
+    for (at, entry) in asked.iter().enumerate() {
+        let covered: Vec<EntryName> = values.keys().filter(|other| entry.covers(other, depth)).cloned().collect();
+        if covered.is_empty() && !asked[..at].contains(entry) && !picked.iter().any(|(other, _)| other == entry) {
+            picked.push((entry.clone(), None));
+        }
+        for name in covered {
+            let Some(value) = values.remove(&name) else { continue };
+            if max_size.is_some_and(|max| value.len() > max as usize) {
+                longest = longest.max(Some(value.len()));
+            } else {
+                picked.push((name, Some(value)));
+            }
+        }
+    }
+    (picked, longest)
+}
+
+/// One METADATA response with these values, of which there is at least one.
+pub fn write(target: &Target, values: &[(EntryName, Option<Vec<u8>>)], out: &mut Out) {
+    write_target(target, out);
+    for (n, (entry, value)) in values.iter().enumerate() {
+        out.put(if n == 0 { " (" } else { " " });
+        response::astring(out.buffer(), entry.full().as_bytes());
+        out.put(" ");
+        match value {
+            // Only a literal8 may hold a NUL.
+            Some(value) if value.contains(&0) => {
+                out.put(format!("~{{{}}}\r\n", value.len()));
+                out.put(value);
+            }
+            value => response::nstring(out.buffer(), value.as_deref()),
+        }
+    }
+    out.line(")");
+}
+
+fn write_target(target: &Target, out: &mut Out) {
+    out.put("* METADATA ");
+    match target {
+        Target::Server => out.put("\"\""),
+        Target::Mailbox(name) => response::mailbox(out.buffer(), name),
+    }
+}
+
+impl Context {
+    /// Tell which annotations others have changed, if the client asked to be told (RFC 5464 section 4.4.2: names without values).
+    pub(super) fn announce_annotations(&mut self, out: &mut Out) {
+        let Ok(Access { store, .. }) = self.access() else { return };
+        if !self.enabled.metadata || out.full() {
+            return;
+        }
+        if !self.followed.first().is_some_and(|followed| Arc::ptr_eq(&followed.store, store)) {
+            // Just enabled: what was changed before is not news.
+            let followed = Followed { store: Arc::clone(store), since: store.annotation_feed().last() };
+            self.followed = vec![followed];
+        }
+        let serial = self.serial;
+        for followed in &mut self.followed {
+            let (changed, last) = followed.store.annotation_feed().after(followed.since, serial);
+            followed.since = last;
+            for news in changed.chunk_by(|a, b| a.of == b.of) {
+                tell(news, out);
+            }
+        }
+    }
+
+    /// Have `notice` raised when an annotation changes, if the client is to be told.
+    pub(super) fn listen_for_annotations(&self, notice: &Notice) {
+        if self.enabled.metadata {
+            self.followed.iter().for_each(|followed| followed.store.annotation_feed().listen(notice.raiser()));
+        }
+    }
+}
+
+/// Changes of one folder.
+fn tell(news: &[Changed], out: &mut Out) {
+    let entries: Vec<EntryName> = news.iter().filter_map(|changed| named(&changed.entry)).collect();
+    let Some(of) = news.first().filter(|_| !entries.is_empty()).map(|changed| &changed.of) else { return };
+    write_target(&of.clone().map_or(Target::Server, Target::Mailbox), out);
+    for entry in entries {
+        out.put(" ");
+        response::astring(out.buffer(), entry.full().as_bytes());
+    }
+    out.line("");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_is_sent_once() {
+        let entry = |name: &str| EntryName { kind: Kind::Private, name: name.into() };
+        let values: Values = [("/a", "1"), ("/a/b", "22"), ("/a/b/c", "333")]
+            .iter()
+            .map(|(name, value)| (entry(name), value.as_bytes().to_vec()))
+            .collect();
+        let picked = |asked: &[&str], depth, max| {
+            let asked: Vec<EntryName> = asked.iter().map(|name| entry(name)).collect();
+            let (picked, longest) = pick(values.clone(), &asked, depth, max);
+            let text: Vec<String> = picked
+                .iter()
+                .map(|(e, v)| format!("{}={}", e.name, v.as_ref().map_or("NIL".into(), |v| v.len().to_string())))
+                .collect();
+            (text.join(" "), longest)
+        };
+        assert_eq!(picked(&["/a"], Depth::Zero, None), ("/a=1".into(), None));
+        assert_eq!(picked(&["/a"], Depth::One, None), ("/a=1 /a/b=2".into(), None));
+        assert_eq!(picked(&["/a/b", "/a"], Depth::Infinity, None), ("/a/b=2 /a/b/c=3 /a=1".into(), None));
+        assert_eq!(picked(&["/x", "/x", "/a"], Depth::Zero, None), ("/x=NIL /a=1".into(), None));
+        assert_eq!(picked(&["/a"], Depth::Infinity, Some(1)), ("/a=1".into(), Some(3)));
+    }
+}
