@@ -105,8 +105,10 @@ fn zone(lexer: &mut Lexer<'_>) -> Option<UtcOffset> {
 
 /// Seconds since 1970 as calendar time in UTC; what no calendar reaches is its nearest end.
 fn utc(unix: i64) -> OffsetDateTime {
+    const YEAR_0: i64 = -62_167_219_200;
     const YEAR_9999: i64 = 253_402_300_799;
-    OffsetDateTime::from_unix_timestamp(unix.clamp(0, YEAR_9999)).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    // RFC 3501 section 9 date-year: four digits.
+    OffsetDateTime::from_unix_timestamp(unix.clamp(YEAR_0, YEAR_9999)).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// The day of an INTERNALDATE, in the zone that [`imap`] tells.
@@ -177,7 +179,8 @@ mod tests {
     #[test]
     fn written() {
         assert_eq!(imap(837_571_465), "17-Jul-1996 02:44:25 +0000");
-        assert_eq!(imap(-5), "01-Jan-1970 00:00:00 +0000");
+        assert_eq!(imap(-5), "31-Dec-1969 23:59:55 +0000");
+        assert_eq!(imap(i64::MIN), "01-Jan-0000 00:00:00 +0000");
         assert_eq!(imap(i64::MAX), "31-Dec-9999 23:59:59 +0000");
         assert_eq!(rfc5322(837_571_465), "Wed, 17 Jul 1996 02:44:25 +0000");
     }

@@ -2,7 +2,7 @@
 //!
 //! Sizes are those on the wire, CRLF and all, without the dots that are stuffed in. They come from file names and the
 //! uidlist; only a message that another program left without is read once. Messages marked by DELE are not listed,
-//! nor are those that are gone.
+//! nor are those that are gone. One message that cannot be read does not keep the others from being listed.
 
 use std::fmt::Write;
 
@@ -91,10 +91,8 @@ pub fn turn(session: &mut Pop3, listing: &mut Listing, out: &mut Out) -> Turn {
                     let _ = write!(out, "{} {size}\r\n", at + 1);
                 }
             }
-            Err(reply::GONE) => {}
-            // In the middle of a list there is no way to say that it is not whole, but to end the connection.
-            Err(text) if listing.what == What::Totals => return Turn::Over(Then::Refuse(text)),
-            Err(_) => return Turn::Over(Then::Close),
+            // Gone, or the disk does not even tell its size: it is not listed, and the others are.
+            Err(_) => {}
         }
     }
     listing.next = end;

@@ -95,13 +95,22 @@ impl Maildrop {
         self.entries[index.0].uid
     }
 
-    /// Its octets on the wire.
+    /// Its octets on the wire. Of a file that cannot be read (another program put it there for nobody else), its bytes on disk: it keeps its
+    /// number and counts in every listing, and RETR says what is wrong with it.
     pub fn size(&mut self, index: Index) -> Result<u64, Text> {
         let entry = &mut self.entries[index.0];
         if let Some(size) = entry.size {
             return Ok(size);
         }
-        let size = self.mailbox.wire_size(entry.uid).map_err(|error| self.trouble(index, &error))?;
+        let uid = entry.uid;
+        let size = match self.mailbox.wire_size(uid) {
+            Err(error) if !matches!(error, Error::Gone) => {
+                log(&self.user, &error);
+                self.mailbox.disk_size(uid)
+            }
+            result => result,
+        };
+        let size = size.map_err(|error| self.trouble(index, &error))?;
         self.entries[index.0].size = Some(size);
         Ok(size)
     }

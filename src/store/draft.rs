@@ -14,6 +14,7 @@
 
 use std::fs::{File, FileTimes};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -170,7 +171,15 @@ impl Draft {
             Err(_) => SystemTime::UNIX_EPOCH.checked_sub(Duration::from_secs(date.unsigned_abs())),
         };
         let when = when.ok_or(Error::Cannot("date is out of range"))?;
-        self.file.set_times(FileTimes::new().set_modified(when)).map_err(|e| Error::io(&self.path, e))
+        self.file.set_times(FileTimes::new().set_modified(when)).map_err(|e| Error::io(&self.path, e))?;
+        // Every file system holds these; of others some keep the nearest that they can (ext4: 1901 to 2446) and say nothing.
+        if !(0..=i64::from(i32::MAX)).contains(&date) {
+            let kept = self.file.metadata().map_err(|e| Error::io(&self.path, e))?.mtime();
+            if kept != date {
+                return Err(Error::Cannot("the file system cannot keep a date so far away"));
+            }
+        }
+        Ok(())
     }
 
     /// Bytes on the wire so far, a held CR counted.
@@ -373,14 +382,20 @@ mod tests {
 
     #[test]
     fn the_date_becomes_the_mtime() {
-        use std::os::unix::fs::MetadataExt;
         let dir = tempfile::tempdir().unwrap();
-        for date in [0, 1_000_000_000, -86_400] {
+        for date in [0, 1_000_000_000, -86_400, -30 * 365 * 86_400] {
             let mut draft = draft(dir.path());
             draft.write(b"x\r\n").unwrap();
             draft.set_date(date).unwrap();
             draft.sync().unwrap();
             assert_eq!(fs::metadata(draft.path()).unwrap().mtime(), date);
+        }
+        // What the file system cannot keep is refused, not kept as something else.
+        for date in [-62_167_219_200, 253_402_300_799, i64::MIN, i64::MAX] {
+            let mut draft = draft(dir.path());
+            draft.write(b"x\r\n").unwrap();
+            let kept = draft.set_date(date).is_ok();
+            assert!(!kept || fs::metadata(draft.path()).unwrap().mtime() == date, "{date}");
         }
     }
 }

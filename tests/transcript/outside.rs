@@ -14,7 +14,8 @@ const GIVEN_DATE: u64 = 1_767_268_800;
 pub struct Outside {
     /// Where INBOX is.
     pub maildir: PathBuf,
-    owner: Option<u32>,
+    /// Who owns what is made, if that is not us.
+    pub owner: Option<u32>,
     delivered: AtomicU32,
 }
 
@@ -45,6 +46,13 @@ impl Outside {
         match words[..] {
             ["deliver", file, "to", folder] => self.deliver(&data(file)?, folder),
             ["remove", n, "from", folder] => fs::remove_file(self.nth(n, folder)?).map_err(|e| e.to_string()),
+            ["spoil", n, "in", folder] => {
+                let path = self.nth(n, folder)?;
+                let root = nix::unistd::geteuid().is_root();
+                std::os::unix::fs::chown(&path, root.then_some(0), None).map_err(|e| e.to_string())?;
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(if root { 0o600 } else { 0 });
+                fs::set_permissions(&path, mode).map_err(|e| e.to_string())
+            }
             ["flag", n, "in", folder, flags] => {
                 let path = self.nth(n, folder)?;
                 let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

@@ -3,8 +3,11 @@
 //! Everything lies below one temporary directory and is gone with it.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::sync::Arc;
+
+use nix::unistd::geteuid;
 
 use mailcote::config::{Config, Service};
 use mailcote::daemon::{Opened, Running, Services};
@@ -27,6 +30,9 @@ pub enum Mode {
     /// Straight in, one byte at a time.
     Cut,
 }
+
+/// Who owns alice's mail with `given owner`: a number that no account has.
+const ALICE: u32 = 61_003;
 
 /// One world.
 pub struct Fixture {
@@ -51,7 +57,15 @@ impl Fixture {
         let tls = has("tls");
         let service = service(protocol, tls)?;
         let client = certificate(root)?;
-        let config = configuration(root, service, !has("clear-refused"))?;
+        let outside =
+            Outside::new(root.join("mail/alice/Maildir"), (has("owner") && geteuid().is_root()).then_some(ALICE));
+        if outside.owner.is_some() {
+            outside.make("INBOX")?;
+            chown(root.join("mail/alice"), outside.owner, outside.owner).map_err(|e| e.to_string())?;
+            // As /home is: everybody may pass.
+            fs::set_permissions(root, fs::Permissions::from_mode(0o711)).map_err(|e| e.to_string())?;
+        }
+        let config = configuration(root, service, !has("clear-refused"), outside.owner)?;
         let (services, running) = if mode == Mode::Socket {
             let opened = Opened::new(&config).map_err(|e| e.to_string())?;
             let services = Arc::new(Services::new(&config, Switch::new(true))?);
@@ -60,7 +74,6 @@ impl Fixture {
         } else {
             (Arc::new(Services::new(&config, Switch::new(true))?), None)
         };
-        let outside = Outside::new(root.join("mail/alice/Maildir"), None);
         let faults = Faults::new(root.to_owned());
         let fixture = Fixture { mode, service, tls, services, running, client, outside, faults, _dir: dir };
         fixture.fill(given)?;
@@ -75,12 +88,13 @@ impl Fixture {
     }
 
     fn fill(&self, given: &[Vec<String>]) -> Result<(), String> {
-        let home = Home { maildir: self.outside.maildir.clone(), layout: Layout::Maildirpp, owner: Owner::Daemon };
+        let owner = self.outside.owner.map_or(Owner::Daemon, |uid| Owner::User { uid, gid: uid });
+        let home = Home { maildir: self.outside.maildir.clone(), layout: Layout::Maildirpp, owner };
         let store = self.services.stores.open(&home).map_err(|e| e.to_string())?;
         for words in given {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             match words[..] {
-                ["protocol", _] | ["tls"] | ["clear-refused"] => {}
+                ["protocol", _] | ["tls"] | ["clear-refused"] | ["owner"] => {}
                 ["folder", name] => {
                     let name = Name::parse(name).map_err(|e| e.to_string())?;
                     store.create(&name, None).map_err(|e| e.to_string())?;
@@ -153,10 +167,12 @@ fn free_port() -> Result<u16, String> {
     Ok(socket.local_addr().map_err(|e| e.to_string())?.port())
 }
 
-fn configuration(root: &Path, service: Service, clear: bool) -> Result<Config, String> {
+fn configuration(root: &Path, service: Service, clear: bool, owner: Option<u32>) -> Result<Config, String> {
     let domain = root.join("domains/demo.test");
     fs::create_dir_all(&domain).map_err(|e| e.to_string())?;
-    fs::write(domain.join("users"), "alice:{PLAIN}alice-secret\nbob:{PLAIN}bob-secret\n").map_err(|e| e.to_string())?;
+    let ids = owner.map_or(String::new(), |uid| format!(":{uid}:{uid}"));
+    let users = format!("alice:{{PLAIN}}alice-secret{ids}\nbob:{{PLAIN}}bob-secret\n");
+    fs::write(domain.join("users"), users).map_err(|e| e.to_string())?;
     fs::write(domain.join("aliases"), "team: alice, bob\n").map_err(|e| e.to_string())?;
     let address = format!("\"127.0.0.1:{}\"", free_port()?);
     let listen: String = Service::TABLE

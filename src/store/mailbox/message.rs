@@ -51,6 +51,12 @@ impl Mailbox {
         Ok(size)
     }
 
+    /// Bytes of its file, which need not be readable.
+    pub fn disk_size(&self, uid: u32) -> Result<u64> {
+        let _owner = self.assume()?;
+        self.with_file(uid, |path| fs::symlink_metadata(path).map(|meta| meta.len()))
+    }
+
     /// INTERNALDATE, seconds since 1970 (mtime of the file).
     pub fn internal_date(&self, uid: u32) -> Result<i64> {
         let known = self.state().table.get(uid).map(|(_, entry)| entry.date).ok_or(Error::Gone)?;

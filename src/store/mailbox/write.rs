@@ -158,10 +158,12 @@ impl Mailbox {
             let path = self.path(file.place, &file.name);
             let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
             let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&path);
-            match opened.and_then(|open| fsio::sync_all(&open, &path)) {
-                // Moved or removed meanwhile, or unreadable to us: nothing that we could promise.
-                Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {}
-                result => result.map_err(|e| Error::io(&path, e))?,
+            match opened {
+                Ok(open) => fsio::sync_all(&open, &path).map_err(|e| Error::io(&path, e))?,
+                Err(e) if is_shortage(&e) => return Err(Error::io(&path, e)),
+                // Moved or removed meanwhile, or nothing that we can read: a message whose bytes we cannot promise, and no
+                // reason to keep the others from their owner.
+                Err(e) => tracing::debug!(path = %path.display(), error = %e, "not synced"),
             }
         }
         for place in [Which::New, Which::Cur] {
@@ -177,6 +179,13 @@ impl Mailbox {
         let path = self.subdirectory(place);
         self.process.syncs.now(&path).map_err(|e| Error::io(&path, e))
     }
+}
+
+/// Is it us who have run out of something, so that the file may be opened later?
+fn is_shortage(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    let shortages = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM];
+    error.raw_os_error().is_some_and(|raw| shortages.contains(&Errno::from_raw(raw)))
 }
 
 /// Journal notes for messages whose flags changed: one for each set of flags.
