@@ -155,10 +155,11 @@ mod tests {
     use super::*;
     use crate::imap::parse::Cursor;
     use crate::imap::source::Extent;
+    use crate::imap::view::View;
     use std::io::Write;
 
     fn matches(search: &str, message: &[u8]) -> bool {
-        let program = Program::new(Cursor::new(search.as_bytes()).search().unwrap(), 1, 1, &[]).unwrap();
+        let program = Program::new(Cursor::new(search.as_bytes()).search().unwrap(), &View::of(&[1]), &[]).unwrap();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(message).unwrap();
         let source = Source::new(file, Extent::All).unwrap();

@@ -16,6 +16,8 @@ use crate::wire::{Answer, Out, Question, Work};
 pub struct Call<'a> {
     /// The session's state.
     pub context: &'a mut Context,
+    /// The command's tag.
+    pub tag: &'a str,
     /// What follows the command's name: a space and arguments, or nothing.
     pub args: Cursor<'a>,
     /// Where untagged responses go.

@@ -7,7 +7,8 @@
 //!   announced behind it; [`cmd`] has one file a command; [`job`] is a command that takes more than one step.
 //! - [`context`] is what a command may see and change, [`enabled`] what the client has switched on; [`view`] is what the client was told of the open mailbox.
 //! - [`source`] reads a message's file by blocks, [`section`] finds pieces of it, [`answer`] sends them.
-//! - [`search`] decides whether a message matches, [`hunt`] looks into bodies for it.
+//! - [`search`] decides whether a message matches, [`hunt`] looks into bodies for it, [`searching`] goes through the mailbox, [`found`] tells
+//!   the result.
 //! - [`reply`] and [`response`] write the answers.
 //!
 //! Nothing here knows a socket or a timer, and nothing here decides how mail lies on disk. To add an extension: a file in
@@ -18,6 +19,7 @@ pub mod answer;
 pub mod cmd;
 pub mod context;
 pub mod enabled;
+pub mod found;
 pub mod frame;
 pub mod hunt;
 pub mod job;
@@ -27,6 +29,7 @@ pub mod pattern;
 pub mod reply;
 pub mod response;
 pub mod search;
+pub mod searching;
 pub mod section;
 pub mod session;
 pub mod source;

@@ -56,6 +56,11 @@ impl Reply {
         Reply { condition: Condition::Bad, code: None, text: text.into() }
     }
 
+    /// Is it NO?
+    pub fn is_no(&self) -> bool {
+        self.condition == Condition::No
+    }
+
     /// The reply for a missing target of APPEND, COPY or MOVE: a client may create it and try again
     /// (RFC 3501 6.3.11). Any other error is what it always is.
     pub fn target(error: store::Error) -> Reply {

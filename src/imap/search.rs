@@ -7,8 +7,11 @@
 
 use time::Date;
 
+use super::parse::MessageSet;
 use super::parse::search::{Key, Op, Search, When};
 use super::reply::Reply;
+use super::view::View;
+use crate::clock;
 use crate::mail::header::{self, Field};
 use crate::mail::text::{self, Needle};
 use crate::mail::{Flags, casemap, date};
@@ -42,6 +45,9 @@ enum Test {
     Numbers(Vec<(u32, u32)>),
     Uids(Vec<(u32, u32)>),
     Arrived(When, Date),
+    /// The INTERNALDATE is this moment or before (true), or this or after.
+    Moment(i64, bool),
+    Modseq(u64),
     Sent(When, Date),
     Larger(u64),
     Smaller(u64),
@@ -54,8 +60,8 @@ impl Test {
     fn cost(&self) -> Cost {
         match self {
             Test::Always | Test::Flag(..) | Test::Keyword(..) | Test::Recent(_) | Test::New => Cost::Memory,
-            Test::Numbers(_) | Test::Uids(_) => Cost::Memory,
-            Test::Arrived(..) | Test::Larger(_) | Test::Smaller(_) => Cost::Stat,
+            Test::Numbers(_) | Test::Uids(_) | Test::Modseq(_) => Cost::Memory,
+            Test::Arrived(..) | Test::Moment(..) | Test::Larger(_) | Test::Smaller(_) => Cost::Stat,
             Test::Sent(..) | Test::Header(..) => Cost::Header,
             Test::Body(_) | Test::Text(_) => Cost::Body,
         }
@@ -83,9 +89,10 @@ pub struct Program {
 }
 
 impl Program {
-    /// Prepare `search` for a mailbox of `count` messages, `last_uid` the last of them, with these keywords.
-    pub fn new(search: Search, count: u32, last_uid: u32, keywords: &[String]) -> Result<Program, Reply> {
+    /// Prepare `search` for a mailbox as a client sees it, with these keywords.
+    pub fn new(search: Search, view: &View, keywords: &[String]) -> Result<Program, Reply> {
         let charset = search.charset.as_deref().unwrap_or(b"utf-8");
+        let (now, last_uid) = (clock::unix(), view.uids().last().copied().unwrap_or(0));
         if text::from_charset(charset, b"").is_none() {
             return Err(Reply::no(CHARSETS, "Unknown charset"));
         }
@@ -103,9 +110,14 @@ impl Program {
                 }
                 Key::Recent(is) => Test::Recent(is),
                 Key::New => Test::New,
-                Key::Numbers(set) => Test::Numbers(set.normalize(count)),
-                Key::Uids(set) => Test::Uids(set.normalize(last_uid)),
+                // RFC 5182 section 2.1: the same messages, whether numbers or UIDs are meant.
+                Key::Numbers(MessageSet::Saved) | Key::Uids(MessageSet::Saved) => Test::Uids(view.saved().to_vec()),
+                Key::Numbers(MessageSet::Set(set)) => Test::Numbers(set.normalize(view.count())),
+                Key::Uids(MessageSet::Set(set)) => Test::Uids(set.normalize(last_uid)),
                 Key::Arrived(when, date) => Test::Arrived(when, date),
+                Key::Older(seconds) => Test::Moment(now - i64::from(seconds), true),
+                Key::Younger(seconds) => Test::Moment(now - i64::from(seconds), false),
+                Key::Modseq(least) => Test::Modseq(least),
                 Key::Sent(when, date) => Test::Sent(when, date),
                 Key::Larger(size) => Test::Larger(size),
                 Key::Smaller(size) => Test::Smaller(size),
@@ -155,6 +167,7 @@ impl Program {
             Test::New => candidate.recent && !message.flags.has(Flags::SEEN),
             Test::Numbers(ranges) => is_in(ranges, candidate.number),
             Test::Uids(ranges) => is_in(ranges, message.uid),
+            Test::Modseq(least) => message.modseq >= *least,
             _ => true,
         });
     }
@@ -167,10 +180,15 @@ impl Program {
         size: impl FnOnce() -> Result<u64, E>,
     ) -> Result<(), E> {
         let uses = |wanted: fn(&Test) -> bool| self.tests.iter().any(wanted);
-        let day = if uses(|t| matches!(t, Test::Arrived(..))) { Some(date::day(date()?)) } else { None };
+        let moment = if uses(|t| matches!(t, Test::Arrived(..) | Test::Moment(..))) { Some(date()?) } else { None };
+        let day = moment.map(date::day);
         let size = if uses(|t| matches!(t, Test::Larger(_) | Test::Smaller(_))) { size()? } else { 0 };
         self.fill(Cost::Stat, known, |test| match test {
             Test::Arrived(when, limit) => day.is_some_and(|day| when.holds(day, *limit)),
+            // RFC 5032 section 2: both ends belong to it.
+            Test::Moment(limit, older) => {
+                moment.is_some_and(|moment| if *older { moment <= *limit } else { moment >= *limit })
+            }
             Test::Larger(limit) => size > *limit,
             Test::Smaller(limit) => size < *limit,
             _ => false,
@@ -210,6 +228,11 @@ impl Program {
             Test::Body(needle) | Test::Text(needle) if known[n].is_none() => Some((n, needle)),
             _ => None,
         })
+    }
+
+    /// Is the mod-sequence of what is found to be told (RFC 7162 sections 3.1.5 and 3.1.10)?
+    pub fn asks_modseq(&self) -> bool {
+        self.tests.iter().any(|test| matches!(test, Test::Modseq(_)))
     }
 
     /// How many times what is looked at is gone through: each test looks by itself.
@@ -268,9 +291,11 @@ mod tests {
     use super::*;
     use crate::imap::parse::Cursor;
 
+    const UIDS: [u32; 10] = [10, 20, 30, 40, 50, 60, 70, 80, 90, 100];
+
     fn program(text: &[u8]) -> Result<Program, Reply> {
         let search = Cursor::new(text).search().unwrap();
-        Program::new(search, 10, 100, &["Work".to_owned(), "$Junk".to_owned()])
+        Program::new(search, &View::of(&UIDS), &["Work".to_owned(), "$Junk".to_owned()])
     }
 
     fn candidate() -> Candidate {

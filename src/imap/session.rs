@@ -157,7 +157,7 @@ impl Imap {
             Ok((row, uid)) => match self.context.allows(row.states) {
                 Ok(()) => {
                     let running = Running { tag: tag.into(), row, uid };
-                    let begun = (row.begin)(Call { context: &mut self.context, args, out, uid });
+                    let begun = (row.begin)(Call { context: &mut self.context, tag, args, out, uid });
                     // Whatever became of the command: a message that it did not take is dropped.
                     self.context.upload = None;
                     self.doing = match begun {

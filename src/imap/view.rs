@@ -42,6 +42,8 @@ pub struct View {
     generation: u64,
     /// Messages of the list are gone, but that could not be told yet.
     held: bool,
+    /// The search result variable (RFC 5182), see [`View::save`].
+    saved: Vec<(u32, u32)>,
     queue: Queue,
 }
 
@@ -68,6 +70,12 @@ impl View {
         view.recent = mailbox.claim_recent(peek);
         view.recent_told = view.recent_count();
         view
+    }
+
+    /// Of a folder that has messages of these UIDs, and nothing else.
+    #[cfg(test)]
+    pub(super) fn of(uids: &[u32]) -> View {
+        View { uids: uids.to_vec(), ..View::default() }
     }
 
     /// Number of messages told (EXISTS).

@@ -17,7 +17,7 @@ pub(super) fn move_(call: Call<'_>) -> Result<Begun, Reply> {
 
 fn begin(mut call: Call<'_>, moves: bool) -> Result<Begun, Reply> {
     call.args.space()?;
-    let set = call.args.sequence_set()?;
+    let set = call.args.message_set()?;
     call.args.space()?;
     let target = call.args.mailbox()?;
     call.args.end()?;

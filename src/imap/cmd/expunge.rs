@@ -15,7 +15,7 @@ const MESSAGES_A_STEP: usize = 500;
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let set = if call.uid {
         call.args.space()?;
-        Some(call.args.sequence_set()?)
+        Some(call.args.message_set()?)
     } else {
         None
     };

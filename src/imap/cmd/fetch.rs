@@ -29,7 +29,14 @@ const MAX_TOLD: usize = 10_000;
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;
     let fetch = call.args.fetch()?;
-    let picked = call.context.selected()?.view.pick(&fetch.set, call.uid)?;
+    let mut picked = call.context.selected()?.view.pick(&fetch.set, call.uid)?;
+    if let Some(partial) = fetch.modifiers.partial {
+        if !call.uid {
+            // RFC 9394 3.3 extends UID FETCH only.
+            return Err(Reply::bad("PARTIAL is for UID FETCH only"));
+        }
+        picked = picked.piece(partial.indices(picked.count()));
+    }
     let wanted = Wanted::new(fetch.items, call.uid);
     let job =
         Fetch { wanted, picked, next: 1, by_uid: call.uid, answer: None, told: Vec::new(), gone: false, failed: None };

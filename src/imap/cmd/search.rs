@@ -1,179 +1,120 @@
-//! SEARCH and UID SEARCH (RFC 3501 6.4.4).
+//! SEARCH and UID SEARCH (RFC 3501 6.4.4, RFC 9051 6.4.4), with result options (RFC 4731, 5182, 9394).
 //!
-//! A job that goes through the messages in bounded steps: what is in memory for some hundred at a time, files one by one, bodies
-//! block by block. Messages that are gone do not match. A file that cannot be read does not match either, and the
-//! reply is NO, so that the client does not take the result for complete.
+//! Answers with SEARCH, or with ESEARCH if the client gave result options or speaks IMAP4rev2. Grammar errors leave `$` as it was; anything
+//! else that ends a SEARCH with SAVE in NO empties it (RFC 5182 section 2.1).
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
 
 use crate::imap::context::{Context, Selected};
-use crate::imap::hunt::Hunt;
+use crate::imap::found::{Found, Line, chosen, enough, highest_modseq};
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
+use crate::imap::parse::returns::Returns;
 use crate::imap::reply::Reply;
-use crate::imap::search::{Candidate, Cost, Known, Program};
-use crate::imap::source::{Extent, Source};
-use crate::store::{self, Mailbox};
+use crate::imap::search::Program;
+use crate::imap::searching::Searching;
 use crate::wire::Out;
-
-/// Bytes that one step may read from files, decode and search: some milliseconds of work.
-const STEP_READ: u64 = 2 * 1024 * 1024;
-/// What a message counts as, in bytes read: a look at memory, and an opened file.
-const LOOK_COST: u64 = 64;
-const OPEN_COST: u64 = 16 * 1024;
-/// Messages copied from the folder under one lock.
-const BATCH: usize = 512;
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;
+    let returns = call.args.search_returns()?;
     let search = call.args.search()?;
+    // RFC 9051 6.4.4: IMAP4rev2 has no SEARCH response.
+    let rev2 = call.context.enabled.rev2.then_some(Returns { all: true, ..Returns::default() });
+    let returns = returns.or(rev2);
     let selected = call.context.selected()?;
-    let (view, mailbox) = (&selected.view, &selected.mailbox);
-    let last_uid = view.uids().last().copied().unwrap_or(0);
-    let program = Program::new(search, view.count(), last_uid, &mailbox.keywords())?;
-    Ok(Begun::Job(Box::new(Search {
-        program,
-        by_uid: call.uid,
-        next: 0,
-        batch: VecDeque::new(),
-        hunt: None,
-        found: Vec::new(),
-        written: None,
-        failed: None,
-    })))
+    let program = match Program::new(search, &selected.view, &selected.mailbox.keywords()) {
+        Ok(program) => program,
+        Err(reply) => return Err(refuse(selected, returns, reply)),
+    };
+    let searching = Searching::new(program, returns.and_then(enough));
+    Ok(Begun::Job(Box::new(Search { tag: call.tag.to_owned(), by_uid: call.uid, returns, searching, told: None })))
+}
+
+/// End with this reply; a NO empties `$` if the result was to be saved.
+pub(super) fn refuse(selected: &mut Selected, returns: Option<Returns>, reply: Reply) -> Reply {
+    if returns.is_some_and(|returns| returns.save) && reply.is_no() {
+        selected.view.save(std::iter::empty());
+    }
+    reply
 }
 
 struct Search {
-    program: Program,
+    tag: String,
     by_uid: bool,
-    /// Index in the view of the first message that is not in the batch.
-    next: usize,
-    batch: VecDeque<Candidate>,
-    /// A body that is being looked through.
-    hunt: Option<(Candidate, Known, Source, Hunt)>,
-    /// Message numbers or UIDs.
-    found: Vec<u32>,
-    /// How many of them are written, once writing began.
-    written: Option<usize>,
-    failed: Option<Reply>,
+    /// `None`: the SEARCH response of old.
+    returns: Option<Returns>,
+    searching: Searching,
+    /// The end, once all is found.
+    told: Option<Told>,
 }
 
 impl Job for Search {
     fn step(&mut self, context: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
         let selected = context.selected()?;
-        let mut budget = STEP_READ;
-        while self.written.is_none() {
-            if budget == 0 {
+        if self.told.is_none() {
+            if !self.searching.step(selected) {
                 return Ok(Progress::Continue);
             }
-            if self.hunt.is_some() {
-                self.hunt(&mut budget);
-            } else if let Some(candidate) = self.batch.pop_front() {
-                self.look(candidate, &selected.mailbox, &mut budget);
-            } else if !self.fill(selected) {
-                self.written = Some(0);
-                out.put("* SEARCH");
-            }
+            let (numbers, failed) = self.searching.finish();
+            let modseq = self.searching.program().asks_modseq();
+            let result = Outcome { numbers: &numbers, by_uid: self.by_uid, modseq, returns: self.returns, failed };
+            self.told = Some(result.tell(selected, &self.tag, "SEARCH"));
         }
-        if !self.write(out) {
-            return Ok(Progress::Continue);
-        }
-        Ok(Progress::Done(self.failed.take().unwrap_or_else(|| Reply::ok("Search completed"))))
+        Ok(self.told.as_mut().map_or(Progress::Continue, |told| told.step(out)))
     }
 }
 
-impl Search {
-    /// Copy the next messages from the folder. Returns whether there were any.
-    fn fill(&mut self, selected: &Selected) -> bool {
-        let view = &selected.view;
-        let uids = view.uids().get(self.next..).unwrap_or(&[]);
-        let uids = &uids[..uids.len().min(BATCH)];
-        let first = self.next;
-        self.batch = selected.mailbox.read(|messages| {
-            let found = uids.iter().enumerate().filter_map(|(n, uid)| {
-                let at = messages.binary_search_by_key(uid, |message| message.uid).ok()?;
-                let number = u32::try_from(first + n + 1).ok()?;
-                Some(Candidate { number, message: messages[at].clone(), recent: view.is_recent(*uid) })
-            });
-            found.collect()
-        });
-        self.next += uids.len();
-        !uids.is_empty()
-    }
+/// What a SEARCH or SORT came to.
+pub(super) struct Outcome<'a> {
+    /// In the order of the result.
+    pub numbers: &'a [u32],
+    pub by_uid: bool,
+    /// Tell the mod-sequence.
+    pub modseq: bool,
+    pub returns: Option<Returns>,
+    /// The first error.
+    pub failed: Option<Reply>,
+}
 
-    /// Judge a message by what is cheap; begin a hunt if that leaves it open.
-    fn look(&mut self, candidate: Candidate, mailbox: &Mailbox, budget: &mut u64) {
-        *budget = budget.saturating_sub(LOOK_COST * self.program.weight());
-        match self.judge(&candidate, mailbox, budget) {
-            Ok(Ok(matches)) => self.decide(&candidate, matches),
-            Ok(Err((known, source))) => self.hunt = Some((candidate, known, source, Hunt::default())),
-            Err(error) => self.fail(error),
-        }
-    }
+/// A response that is being written, and the reply behind it.
+pub(super) struct Told {
+    line: Option<Line>,
+    reply: Reply,
+}
 
-    /// The result, or what is needed to hunt for it.
-    fn judge(
-        &self,
-        candidate: &Candidate,
-        mailbox: &Mailbox,
-        budget: &mut u64,
-    ) -> store::Result<Result<bool, (Known, Source)>> {
-        let (program, uid) = (&self.program, candidate.message.uid);
-        let mut known = program.nothing_known();
-        program.look_at_memory(candidate, &mut known);
-        if let Some(matches) = program.judge(&known) {
-            return Ok(Ok(matches));
-        }
-        program.look_at_stat(&mut known, || mailbox.internal_date(uid), || mailbox.wire_size(uid))?;
-        if let Some(matches) = program.judge(&known) {
-            return Ok(Ok(matches));
-        }
-        *budget = budget.saturating_sub(OPEN_COST);
-        let extent = if program.uses(Cost::Body) { Extent::All } else { Extent::Header };
-        let failed = |error| store::Error::io(format!("message with UID {uid}").as_ref(), error);
-        let mut source = Source::new(mailbox.open(uid)?, extent).map_err(failed)?;
-        source.read_header().map_err(failed)?;
-        *budget = budget.saturating_sub(source.header().0.len() as u64 * program.weight());
-        program.look_at_header(source.header().0, &mut known);
-        Ok(program.judge(&known).ok_or((known, source)))
-    }
-
-    fn hunt(&mut self, budget: &mut u64) {
-        let Some((candidate, mut known, source, mut hunt)) = self.hunt.take() else { return };
-        match hunt.step(&source, &self.program, &mut known, budget) {
-            Ok(false) => self.hunt = Some((candidate, known, source, hunt)),
-            Ok(true) => {
-                let matches = self.program.judge(&known).unwrap_or(false);
-                self.decide(&candidate, matches);
+impl Outcome<'_> {
+    /// Save what is to be saved and begin to tell the rest. `response` is the name of the response without result options.
+    pub fn tell(self, selected: &mut Selected, tag: &str, response: &str) -> Told {
+        let Selected { view, mailbox, .. } = selected;
+        let chosen = self.returns.map_or(Cow::Borrowed(self.numbers), |returns| chosen(self.numbers, returns));
+        let modseq = if self.modseq { highest_modseq(&chosen, view, mailbox) } else { None };
+        let found = Found { numbers: self.numbers, by_uid: self.by_uid, view, modseq };
+        let line = match self.returns {
+            None => Some(found.plain(response)),
+            Some(returns) if returns.only_save() => None,
+            Some(returns) => Some(found.extended(tag, returns)),
+        };
+        if self.returns.is_some_and(|returns| returns.save) {
+            let mut saved = chosen.into_owned();
+            if self.failed.is_some() {
+                saved.clear();
             }
-            Err(error) => {
-                self.fail(store::Error::io(format!("message with UID {}", candidate.message.uid).as_ref(), error));
-            }
+            saved.sort_unstable();
+            view.save(saved.into_iter());
         }
+        let reply = self
+            .failed
+            .unwrap_or_else(|| Reply::ok(if response == "SORT" { "Sort completed" } else { "Search completed" }));
+        Told { line, reply }
     }
+}
 
-    fn decide(&mut self, candidate: &Candidate, matches: bool) {
-        if matches {
-            self.found.push(if self.by_uid { candidate.message.uid } else { candidate.number });
+impl Told {
+    /// Write until the output is full.
+    pub fn step(&mut self, out: &mut Out) -> Progress {
+        if self.line.as_mut().is_none_or(|line| line.write(out)) {
+            return Progress::Done(self.reply.clone());
         }
-    }
-
-    fn fail(&mut self, error: store::Error) {
-        if !matches!(error, store::Error::Gone) {
-            self.failed.get_or_insert(error.into());
-        }
-    }
-
-    /// Write the result until the output is full. Returns whether all is written.
-    fn write(&mut self, out: &mut Out) -> bool {
-        let written = self.written.unwrap_or(0);
-        for (n, number) in self.found.iter().enumerate().skip(written) {
-            if out.full() {
-                self.written = Some(n);
-                return false;
-            }
-            out.put(format!(" {number}"));
-        }
-        out.line("");
-        true
+        Progress::Continue
     }
 }

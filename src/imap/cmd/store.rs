@@ -2,7 +2,7 @@
 
 use crate::imap::context::{Context, Selected};
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
-use crate::imap::parse::{Cursor, FlagSet, Result as Parsed, SequenceSet};
+use crate::imap::parse::{Cursor, FlagSet, MessageSet, Result as Parsed};
 use crate::imap::reply::Reply;
 use crate::imap::view::Own;
 use crate::mail::Flags;
@@ -15,7 +15,7 @@ const MESSAGES_A_STEP: usize = 500;
 /// The arguments.
 #[derive(Debug, PartialEq, Eq)]
 struct Arguments {
-    set: SequenceSet,
+    set: MessageSet,
     change: Change,
     silent: bool,
     flags: FlagSet,
@@ -23,7 +23,7 @@ struct Arguments {
 
 fn arguments(cursor: &mut Cursor<'_>) -> Parsed<Arguments> {
     cursor.space()?;
-    let set = cursor.sequence_set()?;
+    let set = cursor.message_set()?;
     cursor.space()?;
     let change = if cursor.eat(b'+') {
         Change::Add

@@ -1,13 +1,14 @@
 //! Arguments of FETCH (RFC 3501 section 6.4.5): what is wanted of each message.
 //!
 //! ```text
-//! fetch      = sequence-set SP ("ALL" / "FULL" / "FAST" / item / "(" item *(SP item) ")")
+//! fetch      = sequence-set SP ("ALL" / "FULL" / "FAST" / item / "(" item *(SP item) ")") [SP "(" modifier *(SP modifier) ")"]
 //! item       = "FLAGS" / "UID" / ... / "BODY" [".PEEK"] "[" [section] "]" ["<" number "." nz-number ">"]
 //! section    = part *("." part) ["." ("MIME" / msgtext)] / msgtext
 //! msgtext    = "HEADER" / "HEADER.FIELDS" [".NOT"] SP "(" field *(SP field) ")" / "TEXT"
 //! ```
 
-use super::{Cursor, Result, SequenceSet};
+use super::returns::Partial;
+use super::{Cursor, MessageSet, Result};
 use crate::mail::scan::MAX_DEPTH;
 
 /// Items in one command. The longest lists of real clients have ten; each one may cost a literal as long as the message.
@@ -19,9 +20,18 @@ const MAX_FIELDS: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetch {
     /// Of which messages.
-    pub set: SequenceSet,
+    pub set: MessageSet,
     /// What, in the order to be answered, nothing twice.
     pub items: Vec<Item>,
+    /// What narrows it.
+    pub modifiers: Modifiers,
+}
+
+/// The modifiers behind the items (RFC 4466 section 2.4), each at most once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Modifiers {
+    /// `PARTIAL`: only this piece of the set (RFC 9394 section 3.3).
+    pub partial: Option<Partial>,
 }
 
 /// One thing that is wanted.
@@ -93,7 +103,7 @@ pub enum What {
 impl Cursor<'_> {
     /// The arguments of FETCH, after its space.
     pub fn fetch(&mut self) -> Result<Fetch> {
-        let set = self.sequence_set()?;
+        let set = self.message_set()?;
         self.space()?;
         let mut items = Vec::new();
         if self.peek() == Some(b'(') {
@@ -106,8 +116,31 @@ impl Cursor<'_> {
         } else {
             items.push(self.fetch_item()?);
         }
+        let modifiers = self.fetch_modifiers()?;
         self.end()?;
-        Ok(Fetch { set, items })
+        Ok(Fetch { set, items, modifiers })
+    }
+
+    /// RFC 4466 fetch-modifiers, if they are there.
+    fn fetch_modifiers(&mut self) -> Result<Modifiers> {
+        let mut modifiers = Modifiers::default();
+        if !self.eat_text(" (") {
+            return Ok(modifiers);
+        }
+        loop {
+            let before = self.clone();
+            match self.word()?.to_ascii_uppercase().as_str() {
+                "PARTIAL" if modifiers.partial.is_none() => {
+                    self.space()?;
+                    modifiers.partial = Some(self.partial_range()?);
+                }
+                _ => return before.bad("unknown FETCH modifier, or one that is there twice"),
+            }
+            if self.eat(b')') {
+                return Ok(modifiers);
+            }
+            self.expect(b' ', "expected a space or )")?;
+        }
     }
 
     fn add_item(&self, items: &mut Vec<Item>, item: Item) -> Result<()> {

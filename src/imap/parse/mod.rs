@@ -15,6 +15,7 @@ pub mod flag;
 pub mod list;
 pub mod mailbox;
 pub mod metadata;
+pub mod returns;
 pub mod search;
 pub mod set;
 pub mod status;
@@ -22,7 +23,7 @@ pub mod status;
 pub use cursor::Cursor;
 pub use flag::FlagSet;
 pub use mailbox::Mailbox;
-pub use set::{SequenceSet, SetRange};
+pub use set::{MessageSet, SequenceSet, SetRange};
 
 /// Why a command is not the grammar: the text of the BAD reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,10 +1,11 @@
-//! Arguments of SEARCH (RFC 3501 section 6.4.4): a boolean expression over keys.
+//! Arguments of SEARCH (RFC 3501 section 6.4.4): a boolean expression over keys, with those of WITHIN (RFC 5032) and
+//! CONDSTORE (RFC 7162). SORT and THREAD (RFC 5256) have the same.
 //!
 //! The expression becomes a list of operations in postfix order, as a pocket calculator takes them, so that neither reading nor
 //! evaluating it recurses: clients send `OR a OR b OR c ...` hundreds long, and a stranger may send `((((`. Strings stay
 //! in the charset of the client; the command converts them.
 
-use super::{Cursor, Result, SequenceSet};
+use super::{Cursor, MessageSet, Result};
 use crate::mail::Flags;
 use time::Date;
 
@@ -51,13 +52,19 @@ pub enum Key {
     /// `NEW`: recent and not seen.
     New,
     /// Message numbers.
-    Numbers(SequenceSet),
+    Numbers(MessageSet),
     /// `UID`.
-    Uids(SequenceSet),
+    Uids(MessageSet),
     /// `BEFORE`, `ON`, `SINCE`: the day of the INTERNALDATE.
     Arrived(When, Date),
     /// `SENTBEFORE`, `SENTON`, `SENTSINCE`: the day in the Date field.
     Sent(When, Date),
+    /// `OLDER`: the INTERNALDATE is at least so many seconds ago.
+    Older(u32),
+    /// `YOUNGER`: at most.
+    Younger(u32),
+    /// `MODSEQ`: the mod-sequence is at least this.
+    Modseq(u64),
     /// `LARGER`: size in bytes over this.
     Larger(u64),
     /// `SMALLER`: size in bytes under this.
@@ -112,13 +119,25 @@ impl Search {
 }
 
 impl Cursor<'_> {
-    /// The arguments of SEARCH, after its space.
+    /// The arguments of SEARCH behind its result options.
     pub fn search(&mut self) -> Result<Search> {
-        let mut search = Search::default();
+        let mut charset = None;
         if self.eat_text("CHARSET ") {
-            search.charset = Some(self.astring()?.into_owned());
+            charset = Some(self.astring()?.into_owned());
             self.space()?;
         }
+        self.search_keys(charset)
+    }
+
+    /// RFC 5256 section 5 search-criteria: as those of SEARCH, but the charset must be there.
+    pub fn search_criteria(&mut self) -> Result<Search> {
+        let charset = Some(self.astring()?.into_owned());
+        self.space()?;
+        self.search_keys(charset)
+    }
+
+    fn search_keys(&mut self, charset: Option<Vec<u8>>) -> Result<Search> {
+        let mut search = Search { charset, ..Search::default() };
         let mut open = vec![Open::List(0)];
         loop {
             if self.eat(b'(') {
@@ -175,8 +194,8 @@ impl Cursor<'_> {
     }
 
     fn search_key(&mut self) -> Result<Key> {
-        if matches!(self.peek(), Some(b'0'..=b'9' | b'*')) {
-            return self.sequence_set().map(Key::Numbers);
+        if matches!(self.peek(), Some(b'0'..=b'9' | b'*' | b'$')) {
+            return self.message_set().map(Key::Numbers);
         }
         let before = self.clone();
         let word = self.word()?.to_ascii_uppercase();
@@ -199,8 +218,11 @@ impl Cursor<'_> {
             "TEXT" => Key::Text(self.search_text()?),
             "UID" => {
                 self.space()?;
-                Key::Uids(self.sequence_set()?)
+                Key::Uids(self.message_set()?)
             }
+            "OLDER" => Key::Older(self.search_interval()?),
+            "YOUNGER" => Key::Younger(self.search_interval()?),
+            "MODSEQ" => Key::Modseq(self.search_modseq()?),
             "LARGER" => Key::Larger(self.search_size()?),
             "SMALLER" => Key::Smaller(self.search_size()?),
             "KEYWORD" => Key::Keyword(self.search_keyword()?, true),
@@ -223,6 +245,30 @@ impl Cursor<'_> {
 
     fn search_size(&mut self) -> Result<u64> {
         self.space()?;
+        self.number64()
+    }
+
+    /// RFC 5032: seconds, not 0.
+    fn search_interval(&mut self) -> Result<u32> {
+        self.space()?;
+        self.nz_number()
+    }
+
+    /// RFC 7162 section 3.1.5: the entry that the client names is passed over, since messages have one mod-sequence for all of their flags.
+    fn search_modseq(&mut self) -> Result<u64> {
+        self.space()?;
+        if self.peek() == Some(b'"') {
+            let entry = self.string()?;
+            let is_flag = entry.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"/flags/"));
+            if !is_flag || entry.len() == 7 {
+                return self.bad("expected an entry such as \"/flags/\\\\seen\"");
+            }
+            self.space()?;
+            if !["all", "priv", "shared"].iter().any(|kind| self.eat_text(kind)) {
+                return self.bad("expected all, priv or shared");
+            }
+            self.space()?;
+        }
         self.number64()
     }
 
@@ -301,7 +347,7 @@ mod tests {
 
     #[test]
     fn keys() {
-        let set = |text: &str| Cursor::new(text.as_bytes()).sequence_set().unwrap();
+        let set = |text: &str| Cursor::new(text.as_bytes()).message_set().unwrap();
         let day = Cursor::new(b"1-Feb-1994").date().unwrap();
         let table = [
             ("answered", Key::Flag(Flags::ANSWERED, true)),
@@ -320,11 +366,21 @@ mod tests {
             ("HEADER Message-ID \"\"", Key::Header(b"Message-ID".to_vec(), b"".to_vec())),
             ("BODY {3}\r\nx y", Key::Body(b"x y".to_vec())),
             ("TEXT x", Key::Text(b"x".to_vec())),
+            ("$", Key::Numbers(MessageSet::Saved)),
+            ("UID $", Key::Uids(MessageSet::Saved)),
+            ("OLDER 86400", Key::Older(86400)),
+            ("YOUNGER 1", Key::Younger(1)),
+            ("MODSEQ 620162338", Key::Modseq(620_162_338)),
+            ("MODSEQ \"/flags/\\\\draft\" all 0", Key::Modseq(0)),
+            ("MODSEQ \"/flags/Work\" PRIV 7", Key::Modseq(7)),
         ];
         for (text, want) in table {
             assert_eq!(parse(text).unwrap().keys, [want], "{text}");
         }
         assert_eq!(parse("CHARSET utf-8 ALL").unwrap().charset.as_deref(), Some(&b"utf-8"[..]));
+        let criteria = |text: &str| Cursor::new(text.as_bytes()).search_criteria();
+        assert_eq!(criteria("\"utf-8\" ALL").unwrap(), parse("CHARSET utf-8 ALL").unwrap());
+        assert!(criteria("ALL").is_err() && criteria("(ALL)").is_err());
     }
 
     #[test]
@@ -352,6 +408,15 @@ mod tests {
             "1:",
             "KEYWORD (x)",
             "ALL x",
+            "$,1",
+            "OLDER 0",
+            "YOUNGER -1",
+            "OLDER",
+            "MODSEQ",
+            "MODSEQ x",
+            "MODSEQ \"/flags/x\" 7",
+            "MODSEQ \"/flags/x\" none 7",
+            "MODSEQ \"/x\" all 7",
         ];
         for text in table {
             assert!(parse(text).is_err(), "{text}");

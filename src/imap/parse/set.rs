@@ -1,6 +1,7 @@
-//! Sequence sets (RFC 3501 section 9 sequence-set): `1:3,7,10:*`.
+//! Sequence sets (RFC 3501 section 9 sequence-set): `1:3,7,10:*`; and `$`, the result of the last SEARCH that was told to
+//! save it (RFC 5182).
 //!
-//! Numbers stay as the client wrote them; what they mean (message numbers or UIDs, and what `*` is) only a view
+//! Numbers stay as the client wrote them; what they mean (message numbers or UIDs, and what `*` and `$` are) only a view
 //! can say.
 
 use super::{Cursor, Result};
@@ -42,7 +43,21 @@ impl SequenceSet {
     }
 }
 
+/// The messages that a command is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageSet {
+    /// These.
+    Set(SequenceSet),
+    /// `$`: those of the search result variable. It stands alone, and is the same whether numbers or UIDs are meant.
+    Saved,
+}
+
 impl Cursor<'_> {
+    /// RFC 3501 sequence-set, as RFC 5182 section 3 extends it.
+    pub fn message_set(&mut self) -> Result<MessageSet> {
+        if self.eat(b'$') { Ok(MessageSet::Saved) } else { self.sequence_set().map(MessageSet::Set) }
+    }
+
     /// RFC 3501 sequence-set.
     pub fn sequence_set(&mut self) -> Result<SequenceSet> {
         let mut ranges = Vec::new();

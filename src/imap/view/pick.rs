@@ -1,7 +1,10 @@
-//! What a sequence set means to a view.
+//! What a sequence set means to a view, and the search result variable (RFC 5182).
+//!
+//! The variable holds ranges of UIDs, from a message of the view to a message of the view, between which no message of the view
+//! was left out. UIDs are never used twice, so it stays right when messages go, and new ones have higher UIDs.
 
 use super::View;
-use crate::imap::parse::SequenceSet;
+use crate::imap::parse::MessageSet;
 use crate::imap::reply::Reply;
 
 /// Messages that a sequence set means: ranges of message numbers, ascending.
@@ -20,6 +23,26 @@ impl Picked {
         Some(range.0.max(from))
     }
 
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.0.iter().map(|(low, high)| (high - low) as usize + 1).sum()
+    }
+
+    /// Those between these places, counted from 0.
+    pub fn piece(&self, places: std::ops::Range<usize>) -> Picked {
+        let (mut before, mut piece) = (0, Vec::new());
+        for (low, high) in &self.0 {
+            let count = (high - low) as usize + 1;
+            let (first, end) = (places.start.max(before), places.end.min(before + count));
+            if first < end {
+                // Places in a range of u32 fit.
+                piece.push((low + (first - before) as u32, low + (end - 1 - before) as u32));
+            }
+            before += count;
+        }
+        Picked(piece)
+    }
+
     /// No message at all?
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -29,16 +52,14 @@ impl Picked {
 impl View {
     /// The messages that `set` means. UIDs that do not exist are passed over (RFC 3501 6.4.8); a message number
     /// that does not exist is the client's mistake.
-    pub fn pick(&self, set: &SequenceSet, by_uid: bool) -> Result<Picked, Reply> {
+    pub fn pick(&self, set: &MessageSet, by_uid: bool) -> Result<Picked, Reply> {
+        let set = match set {
+            // RFC 5182 2.1: an empty variable is a valid set that means nothing.
+            MessageSet::Saved => return Ok(self.pick_uids(&self.saved)),
+            MessageSet::Set(set) => set,
+        };
         if by_uid {
-            let index = |found: usize| u32::try_from(found).unwrap_or(u32::MAX);
-            let star = self.uids.last().copied().unwrap_or(0);
-            let ranges = set.normalize(star).into_iter().filter_map(|(low, high)| {
-                let first = index(self.uids.partition_point(|uid| *uid < low));
-                let last = index(self.uids.partition_point(|uid| *uid <= high));
-                (first < last).then_some((first + 1, last))
-            });
-            return Ok(Picked(ranges.collect()));
+            return Ok(self.pick_uids(&set.normalize(self.uids.last().copied().unwrap_or(0))));
         }
         let star = set.0.iter().any(|range| range.first.is_none() || range.last.is_none());
         if self.uids.is_empty() && star {
@@ -50,6 +71,37 @@ impl View {
             return Err(Reply::bad("No message has such a number in this mailbox"));
         }
         Ok(Picked(ranges))
+    }
+
+    /// The messages whose UIDs are in these ranges.
+    fn pick_uids(&self, ranges: &[(u32, u32)]) -> Picked {
+        let index = |found: usize| u32::try_from(found).unwrap_or(u32::MAX);
+        let ranges = ranges.iter().filter_map(|(low, high)| {
+            let first = index(self.uids.partition_point(|uid| uid < low));
+            let last = index(self.uids.partition_point(|uid| uid <= high));
+            (first < last).then_some((first + 1, last))
+        });
+        Picked(ranges.collect())
+    }
+
+    /// Set the search result variable to messages, by ascending numbers.
+    pub fn save(&mut self, numbers: impl Iterator<Item = u32>) {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        let mut last = 0;
+        for number in numbers {
+            let Some(uid) = self.uid(number) else { continue };
+            match ranges.last_mut() {
+                Some(range) if number == last + 1 => range.1 = uid,
+                _ => ranges.push((uid, uid)),
+            }
+            last = number;
+        }
+        self.saved = ranges;
+    }
+
+    /// The search result variable: ranges of UIDs, ascending.
+    pub fn saved(&self) -> &[(u32, u32)] {
+        &self.saved
     }
 
     /// UIDs of picked messages, ascending.
@@ -79,14 +131,36 @@ mod tests {
             ("4294967295", true, Some(&[])),
         ];
         for (text, by_uid, expected) in table {
-            let set = Cursor::new(text.as_bytes()).sequence_set().unwrap();
+            let set = Cursor::new(text.as_bytes()).message_set().unwrap();
             let picked = view.pick(&set, *by_uid).ok().map(|picked| picked.numbers().collect::<Vec<_>>());
             assert_eq!(picked.as_deref(), *expected, "{text}");
         }
-        let all = Cursor::new(b"1:*").sequence_set().unwrap();
+        let all = Cursor::new(b"1:*").message_set().unwrap();
         assert!(View::default().pick(&all, false).unwrap().is_empty());
-        assert!(View::default().pick(&Cursor::new(b"1").sequence_set().unwrap(), false).is_err());
-        let picked = view.pick(&Cursor::new(b"1,3").sequence_set().unwrap(), false).unwrap();
+        assert!(View::default().pick(&Cursor::new(b"1").message_set().unwrap(), false).is_err());
+        let picked = view.pick(&Cursor::new(b"1,3").message_set().unwrap(), false).unwrap();
+        let many = Picked(vec![(1, 3), (7, 8), (10, 10)]);
+        assert_eq!(many.count(), 6);
+        for (places, want) in [(0..0, vec![]), (0..6, vec![(1, 3), (7, 8), (10, 10)]), (2..4, vec![(3, 3), (7, 7)])] {
+            assert_eq!(many.piece(places), Picked(want));
+        }
         assert_eq!((picked.next_from(1), picked.next_from(2), picked.next_from(4)), (Some(1), Some(3), None));
+    }
+
+    /// RFC 5182 2.1: what is expunged leaves the variable, what arrives does not enter it.
+    #[test]
+    fn the_search_result_variable() {
+        let mut view = View { uids: vec![10, 20, 30, 40], ..View::default() };
+        let picked = |view: &View, by_uid| {
+            view.pick(&MessageSet::Saved, by_uid).ok().map(|picked| picked.numbers().collect::<Vec<_>>())
+        };
+        assert_eq!(picked(&view, false), Some(vec![]));
+        view.save([1, 2, 4].into_iter());
+        assert_eq!(view.saved(), [(10, 20), (40, 40)]);
+        assert_eq!((picked(&view, false), picked(&view, true)), (Some(vec![1, 2, 4]), Some(vec![1, 2, 4])));
+        view.uids = vec![20, 30, 40, 50];
+        assert_eq!(picked(&view, false), Some(vec![1, 3]));
+        view.save(std::iter::empty());
+        assert_eq!(picked(&view, true), Some(vec![]));
     }
 }
