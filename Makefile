@@ -6,13 +6,17 @@ DEMO ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 
+MAKEFLAGS += --no-print-directory
+
 .PHONY: build demo test packages lint fmt bench soak install
 
 build:
 	$(CARGO) build --locked --release
 
-demo: build
-	target/release/mailcote demo $(DEMO)
+# What the demo prints is the first thing on standard output: DEMO=--json is read by programs.
+demo:
+	@$(CARGO) build --locked --release >&2
+	@target/release/mailcote demo $(DEMO)
 
 # Everything, after installing the programs that the tests drive. With MAILCOTE_TESTS=strict (CI) an absent program is
 # an error and the lints count too.

@@ -131,6 +131,75 @@ fn check_tells_every_mistake_with_its_place() {
 }
 
 #[test]
+fn an_alias_of_a_users_name_is_told() {
+    let (_dir, config) = empty();
+    must(&config, &["domain", "add", "example.org"], "");
+    for name in ["alice", "bob"] {
+        must(&config, &["user", "add", &format!("{name}@example.org")], "secret\n");
+    }
+    let warned = |arguments: &[&str], input: &str| {
+        let (code, out, err) = mailcote(&config, arguments, input);
+        assert_eq!(code, Some(0), "{arguments:?}: {out}{err}");
+        err
+    };
+    assert_eq!(warned(&["alias", "add", "bob@example.org", "bob", "alice"], ""), "", "a copy is a usual thing");
+    assert_eq!(warned(&["alias", "add", "bob@example.org", "alice"], ""), "", "and once more is no failure");
+    assert!(warned(&["alias", "add", "alice@example.org", "bob"], "").contains("there is a user alice, too"));
+    must(&config, &["alias", "remove", "alice@example.org"], "");
+    must(&config, &["alias", "add", "carol@example.org", "alice"], "");
+    let told = warned(&["user", "add", "carol@example.org"], "secret\n");
+    assert!(told.contains("takes this user's mail to alice only"), "{told}");
+    let (_, _, err) = mailcote(&config, &["check"], "");
+    assert!(err.contains("/aliases:3:1: warning: there is a user carol, too"), "{err}");
+    for (address, target, says) in [
+        ("x@example.org", "x", "alias loop"),
+        ("y@example.org", "nobody", "nobody@example.org"),
+        ("z@example.org", "a@far.test", "elsewhere"),
+    ] {
+        let told = warned(&["alias", "add", address, target], "");
+        assert!(told.starts_with("warning: ") && told.contains(says), "{told}");
+    }
+    assert!(refused(&config, &["user", "add", "BOB@example.org"], "x\n").contains("as bob: case makes no other user"));
+}
+
+#[test]
+fn check_goes_on_behind_a_mistake() {
+    let (dir, config) = empty();
+    must(&config, &["domain", "add", "example.org"], "");
+    fs::write(dir.path().join("domains/example.org/users"), "alice\n").expect("users");
+    fs::create_dir_all(dir.path().join("certs/mail.example.org")).expect("certificates");
+    let toml = "hostnme = \"x\"\n[tls]\nfallback = \"no.example\"\n\
+                [listen]\nlmtp = [\"no/such/lmtp\"]\nlmtp_group = \"nobody-has-it\"\n\
+                submissions = []\nimaps = []\npop3s = []\n";
+    fs::write(&config, toml).expect("configuration");
+    let (code, _, err) = mailcote(&config, &["check"], "");
+    assert_eq!(code, Some(78));
+    for says in [
+        "mailcote.toml:1:1: unknown key \"hostnme\"; did you mean \"hostname\"?",
+        "users:1:6: line has no colon",
+        "no/such does not exist; make it",
+        "no group \"nobody-has-it\"",
+        "fullchain.pem: ",
+        "without one nobody can log in",
+    ] {
+        assert!(err.contains(says), "{says} is missing in\n{err}");
+    }
+}
+
+#[test]
+fn users_who_cannot_be_read_are_not_told_to_be_none() {
+    let (dir, config) = empty();
+    must(&config, &["domain", "add", "example.org"], "");
+    let users = dir.path().join("domains/example.org/users");
+    fs::remove_file(&users).expect("a file");
+    fs::create_dir(&users).expect("a directory in its place");
+    assert!(refused(&config, &["user", "list"], "").contains("example.org/users: "));
+    fs::rename(dir.path().join("domains"), dir.path().join("away")).expect("moved");
+    fs::write(dir.path().join("domains"), "").expect("a file in its place");
+    assert!(refused(&config, &["user", "list"], "").contains("/domains: "));
+}
+
+#[test]
 fn a_running_server_takes_notice() {
     let demo = Demo::start();
     let config = demo.config();

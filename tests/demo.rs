@@ -87,6 +87,12 @@ fn a_kept_demo_goes_on_where_it_was() {
         lines.into_iter().filter(|line| line.contains("UIDVALIDITY") || line.contains("EXISTS")).collect::<Vec<_>>()
     };
     let told = validity(&demo);
+    let tree = demo.config().parent().expect("a directory").display().to_string();
+    let second =
+        Command::new(env!("CARGO_BIN_EXE_mailcote")).args(["demo", "--keep", &tree, "--port-base", "60000"]).output();
+    let second = second.expect("runs");
+    let why = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(second.status.code() == Some(1) && why.contains("is used by another demo"), "{why}");
     assert!(told.contains(&"* 30 EXISTS".to_owned()), "{told:?}");
     assert_eq!(demo.stop(), Some(0));
     demo.restart();

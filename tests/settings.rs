@@ -175,3 +175,17 @@ fn the_manual_is_well_formed() {
         assert!(serious.is_empty(), "{}", serious.join("\n"));
     }
 }
+
+/// The schemes that an unknown one is answered with, and those of the manual.
+#[test]
+fn the_manual_has_every_password_scheme() {
+    let manual = read("man/mailcote-users.5");
+    let part =
+        manual.split("The schemes are").nth(1).and_then(|part| part.split(".Ss aliases").next()).expect("the schemes");
+    let is_scheme =
+        |word: &&str| word.len() > 2 && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-');
+    let told: std::collections::BTreeSet<&str> =
+        part.lines().filter(|line| line.starts_with(".Li")).flat_map(str::split_whitespace).filter(is_scheme).collect();
+    let known = mailcote::account::password::Scheme::TABLE.iter().map(|(name, _)| *name).collect();
+    assert_eq!(told, known);
+}

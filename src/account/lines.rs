@@ -14,15 +14,18 @@ pub struct Problem {
     pub column: usize,
     /// What is wrong and what to do.
     pub message: String,
+    /// It works, and may be meant.
+    pub warning: bool,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.line, self.column) {
-            (0, _) => f.write_str(&self.message),
-            (line, 0) => write!(f, "{line}: {}", self.message),
-            (line, column) => write!(f, "{line}:{column}: {}", self.message),
+            (0, _) => {}
+            (line, 0) => write!(f, "{line}: ")?,
+            (line, column) => write!(f, "{line}:{column}: ")?,
         }
+        write!(f, "{}{}", if self.warning { "warning: " } else { "" }, self.message)
     }
 }
 
@@ -30,12 +33,22 @@ impl Problem {
     /// At byte `offset` of the text of line `line`.
     pub fn at(line: usize, text: &str, offset: usize, message: impl Into<String>) -> Problem {
         let column = text.get(..offset).unwrap_or(text).chars().count() + 1;
-        Problem { line, column, message: message.into() }
+        Problem::placed((line, column), message)
+    }
+
+    /// At this line and column.
+    pub fn placed((line, column): (usize, usize), message: impl Into<String>) -> Problem {
+        Problem { line, column, message: message.into(), warning: false }
+    }
+
+    /// The same as a warning.
+    pub fn as_warning(self) -> Problem {
+        Problem { warning: true, ..self }
     }
 
     /// The file as a whole.
     pub fn whole(message: impl Into<String>) -> Problem {
-        Problem { line: 0, column: 0, message: message.into() }
+        Problem::placed((0, 0), message)
     }
 }
 
@@ -44,10 +57,9 @@ pub fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, Result<&str, Problem>
     let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     body.split(|byte| *byte == b'\n').enumerate().map(|(index, line)| {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let text = std::str::from_utf8(line).map_err(|e| Problem {
-            line: index + 1,
-            column: String::from_utf8_lossy(&line[..e.valid_up_to()]).chars().count() + 1,
-            message: "not UTF-8 text".into(),
+        let text = std::str::from_utf8(line).map_err(|e| {
+            let column = String::from_utf8_lossy(&line[..e.valid_up_to()]).chars().count() + 1;
+            Problem::placed((index + 1, column), "not UTF-8 text")
         });
         (index + 1, text)
     })

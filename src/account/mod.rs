@@ -10,6 +10,7 @@
 //! | `domain` | domain names in the form in which they are compared |
 //! | `watched`, `served`, `domains`, `system` | the files in memory, the domains made from them, users of the system |
 //! | `resolve` | from an address to users |
+//! | `problems` | every mistake in the files, for `mailcote check` |
 //! | `password` | schemes |
 //! | `login`, `step`, `scram`, `keyring`, `slow`, `remember`, `seats` | login attempts |
 //!
@@ -23,6 +24,7 @@ mod keyring;
 mod lines;
 mod login;
 pub mod password;
+mod problems;
 mod remember;
 mod resolve;
 mod scram;
@@ -214,48 +216,6 @@ impl Accounts {
         let base = self.settings.delimiter.map_or(address.local.as_str(), |c| address.split_detail(c).0);
         domain::canonical(&address.domain) == at
             && [address.local.as_str(), base].iter().any(|local| local.to_lowercase() == name.to_lowercase())
-    }
-
-    /// Every mistake in every file, for `mailcote check`: what cannot be read, and aliases that lead nowhere.
-    pub fn problems(&self) -> Vec<(PathBuf, Problem)> {
-        let mut all = self.domains.problems();
-        for domain in self.domains.all(USUAL).0.values() {
-            all.extend(domain.problems(USUAL));
-            for alias in domain.aliases(USUAL) {
-                let message = match self.missing_of(domain, &alias) {
-                    Err(broken) => broken,
-                    Ok(missing) if missing.is_empty() => continue,
-                    Ok(missing) => format!("members do not exist: {}", missing.join(", ")),
-                };
-                all.push((domain.aliases_file(), Problem { line: alias.lines.0, column: 1, message }));
-            }
-        }
-        all.sort();
-        all
-    }
-
-    /// Members of an alias that lead nowhere; `Err` if the alias as a whole is broken.
-    fn missing_of(&self, domain: &served::Domain, alias: &aliases::Alias) -> Result<Vec<String>, String> {
-        let itself = Address { local: alias.name.clone(), domain: domain.name.clone() };
-        if !alias.name.is_empty()
-            && let Resolved::Broken(text) = self.resolve(&itself)
-        {
-            return Err(text);
-        }
-        let mut missing = Vec::new();
-        for member in alias.members.iter().filter(|member| member.local.to_lowercase() != alias.name) {
-            match self.resolve(member) {
-                Resolved::Unknown => missing.push(member.to_string()),
-                Resolved::Broken(text) => return Err(text),
-                Resolved::Remote => {
-                    return Err(format!(
-                        "{member} is elsewhere, and mail cannot be sent on to other domains by this server"
-                    ));
-                }
-                Resolved::Local(_) | Resolved::TryLater(_) => {}
-            }
-        }
-        Ok(missing)
     }
 
     /// The domain of a name without one.

@@ -273,7 +273,7 @@ impl UserTable {
                             "user {} has a line before, line {at} ({earlier}); the first one counts{case}",
                             line.name
                         );
-                        table.problems.push(Problem { line: number, column: 1, message });
+                        table.problems.push(Problem::placed((number, 1), message));
                         continue;
                     }
                     seen.insert(key.clone(), (line.name.clone(), number));

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Owns the reading of such lines and the writing of new ones; the file itself is written by the admin, or by `mailcote
-//! user`. Only the first field is required. A password field that is empty or begins with `!` or `*` locks the login;
+//! user`. Only the first field and the colon behind it are required. A password field that is empty or begins with `!` or `*` locks the login;
 //! mail is still taken. Of the extra fields these are understood, with or without `userdb_` before them, and all others
 //! are left alone as somebody else's:
 //!
@@ -66,6 +66,10 @@ pub fn parse(number: usize, text: &str, domain: &str) -> Parsed {
         Ok(name) => name.to_owned(),
         Err(message) => return Parsed::Broken(None, Problem::at(number, text, 0, message)),
     };
+    if !text.contains(':') {
+        let message = format!("line has no colon after the name; to lock the login, write \"{name}:\"");
+        return Parsed::Broken(Some(name), Problem::at(number, text, text.len(), message));
+    }
     match fields(number, text, &name) {
         Ok(line) => Parsed::User(line),
         Err(problem) => Parsed::Broken(Some(name), problem),
@@ -219,14 +223,9 @@ mod tests {
         assert_eq!(line.home, Some("/home/alice".into()));
         assert!(line.password.is_some());
         assert_eq!(user("bob@DEMO.test:{PLAIN}b").name, "bob");
-        for locked in [
-            "carol",
-            "carol:",
-            "carol:!{PLAIN}x",
-            "carol:*:::",
-            "carol:{PLAIN}x::::::nologin",
-            "carol:{PLAIN}x::::::nologin=y",
-        ] {
+        for locked in
+            ["carol:", "carol:!{PLAIN}x", "carol:*:::", "carol:{PLAIN}x::::::nologin", "carol:{PLAIN}x::::::nologin=y"]
+        {
             assert!(user(locked).password.is_none(), "{locked}");
         }
         let line = user("dave:{PLAIN}x::::::userdb_mail=maildir:~/mail:LAYOUT=fs userdb_quota_rule=*:storage=100M");
@@ -245,6 +244,7 @@ mod tests {
     fn mistakes_have_a_place_and_a_name() {
         for (text, whose, place, says) in [
             (":{PLAIN}x", None, "3:1", "no user name"),
+            ("carol", Some("carol"), "3:6", "no colon"),
             ("../x:{PLAIN}x", None, "3:1", "'/'"),
             ("..:{PLAIN}x", None, "3:1", "hidden"),
             ("a b:{PLAIN}x", None, "3:1", "' '"),

@@ -7,7 +7,7 @@ use std::io::Write;
 use clap::Subcommand;
 
 use super::edit::{self, TextFile};
-use super::{Done, Failure, fail};
+use super::{Done, Failure, fail, user};
 use crate::account::{aliases, domain};
 use crate::config::Config;
 
@@ -87,15 +87,24 @@ fn add(address: &str, targets: &[String], config: &Config, out: &mut dyn Write) 
         }
     }
     if all.len() == before {
-        return fail(format!("{address} leads there already: {}", all.join(", ")));
+        writeln!(out, "{address} leads there already: {}", all.join(", "))?;
+        return Ok(());
     }
     let line = line(&entry, &all)?;
     match place {
         Some(place) => entry.file.replace(place, Some(line)),
         None => entry.file.push(line),
     }
+    let place = entry.file.find(&entry.name).unwrap_or_default();
+    let path = entry.file.path().to_owned();
     entry.file.save()?;
     writeln!(out, "{address} leads to {}", all.join(", "))?;
+    // What is odd about it now: a loop, nobody there, a domain elsewhere, a user of the same name.
+    for (file, problem) in user::accounts(config)?.problems() {
+        if file == path && place.contains(&problem.line.saturating_sub(1)) {
+            eprintln!("warning: {}", problem.message);
+        }
+    }
     Ok(())
 }
 

@@ -1,21 +1,24 @@
 //! `mailcote check`: everything that is wrong with the configuration, at once.
 //!
-//! Reads `mailcote.toml`, every domain's users and aliases, and the certificates; opens no port and writes nothing.
+//! Tells warnings, too: what works and may surprise. Only errors make it fail. Reads `mailcote.toml`, every domain's users and aliases, and the certificates; opens no port and writes nothing.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
-use nix::unistd::{Uid, User};
+use nix::unistd::{Group, Uid, User};
 
 use super::Done;
 use crate::account::{self, Accounts};
-use crate::config::{Config, Problem, Problems};
-use crate::net::Certificates;
+use crate::config::{Config, Place, Problem, Problems, Service, Severity};
+use crate::net::{CertError, Certificates};
+
+/// What the systemd unit makes at start (`RuntimeDirectory=`).
+const RUNTIME_DIRECTORY: &str = "/run/mailcote";
 
 /// Options.
 #[derive(clap::Args)]
 pub struct Args {
-    /// As JSON, for programs: a list of file, line, column and message
+    /// As JSON, for programs: a list of file, line, column, message and severity
     #[arg(long)]
     json: bool,
 }
@@ -23,24 +26,30 @@ pub struct Args {
 /// Do it.
 pub fn run(args: &Args, file: &Path, out: &mut dyn Write) -> Done {
     let problems = problems(file);
+    let errors = problems.iter().any(|problem| problem.severity == Severity::Error);
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&problems).map_err(std::io::Error::from)?)?;
-    }
-    if problems.is_empty() {
-        if !args.json {
-            writeln!(out, "{}: no errors", file.display())?;
-        }
-        return Ok(());
+    } else if !errors {
+        let warnings = if problems.is_empty() { "" } else { ", but see the warnings" };
+        writeln!(out, "{}: no errors{warnings}", file.display())?;
     }
     out.flush()?;
-    Err(Problems(problems).into())
+    if errors {
+        return Err(Problems(problems).into());
+    }
+    if !problems.is_empty() {
+        eprintln!("{}", Problems(problems));
+    }
+    Ok(())
 }
 
+/// A mistake in `mailcote.toml` does not hide those in other files: where a setting is wrong, its default is looked at.
 fn problems(file: &Path) -> Vec<Problem> {
-    match Config::load(file) {
-        Err(Problems(problems)) => problems,
-        Ok(config) => [accounts(&config), certificates(&config), account(&config)].concat(),
+    let (config, mut problems) = Config::look(file);
+    if let Some(config) = config {
+        problems.extend([accounts(&config), sockets(&config), certificates(&config), account(&config)].concat());
     }
+    problems
 }
 
 /// Mistakes in users and aliases.
@@ -52,22 +61,67 @@ fn accounts(config: &Config) -> Vec<Problem> {
         Ok(accounts) => accounts
             .problems()
             .into_iter()
-            .map(|(file, p)| Problem { file, line: p.line, column: p.column, message: p.message })
+            .map(|(file, p)| {
+                let severity = if p.warning { Severity::Warning } else { Severity::Error };
+                Problem { file, line: p.line, column: p.column, message: p.message, severity }
+            })
             .collect(),
     }
 }
 
+/// Directories of Unix sockets that are not there, and a group that nobody has.
+fn sockets(config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for listener in &config.listeners {
+        let Place::Unix(path) = &listener.place else { continue };
+        let Some(directory) = path.parent().filter(|directory| !directory.is_dir()) else { continue };
+        let key = listener.service.key();
+        let said = format!("listen.{key}: the directory {} does not exist", directory.display());
+        problems.push(if directory == Path::new(RUNTIME_DIRECTORY) {
+            Problem::whole(&config.file, format!("{said}; systemd makes it at start, others have to make it")).warning()
+        } else {
+            Problem::whole(&config.file, format!("{said}; make it, or choose another place for the socket"))
+        });
+    }
+    if let Some(name) = &config.socket_group
+        && !matches!(Group::from_name(name), Ok(Some(_)))
+    {
+        let message = format!("listen.lmtp_group: this system has no group \"{name}\"");
+        problems.push(Problem::whole(&config.file, message));
+    }
+    problems
+}
+
 /// Certificates that cannot be used, and none where one is needed.
 fn certificates(config: &Config) -> Vec<Problem> {
-    let prefix = format!("{}: ", config.tls.certs.display());
-    let whole = |text: String| Problem::whole(&config.tls.certs, text.strip_prefix(&prefix).unwrap_or(&text));
+    let certs = &config.tls.certs;
+    let prefix = format!("{}: ", certs.display());
+    let whole = |text: String| Problem::whole(certs, text.strip_prefix(&prefix).unwrap_or(&text));
     let fallback = config.tls.fallback.as_deref().unwrap_or(&config.hostname);
-    let needed = config.listeners.iter().any(|listener| listener.service.implicit_tls());
-    match Certificates::load(&config.tls.certs, fallback) {
-        Ok((_, problems)) => problems.iter().map(|problem| whole(problem.to_string())).collect(),
-        Err(_) if !needed => Vec::new(),
-        Err(e) => vec![whole(format!("{e}; without a certificate, take submissions, imaps and pop3s out of [listen]"))],
+    let (certificates, problems) = Certificates::watch(certs, fallback);
+    let usable = certificates.ready().is_on();
+    let missing = problems.iter().all(|p| matches!(p, CertError::Directory(_, e) if e.kind() == ErrorKind::NotFound));
+    // An absent directory is a mistake only where a certificate is needed; what is in one that is there has to be good.
+    let mut all: Vec<Problem> =
+        if missing { Vec::new() } else { problems.iter().map(|problem| whole(problem.to_string())).collect() };
+    if let Some(name) = config.tls.fallback.as_deref().filter(|name| usable && !certificates.knows(name)) {
+        let message = format!("tls.fallback: {} has no certificate for \"{name}\"", certs.display());
+        all.push(Problem::whole(&config.file, message));
     }
+    if usable {
+        return all;
+    }
+    let has = |found: fn(Service) -> bool| config.listeners.iter().any(|listener| found(listener.service));
+    let none = CertError::None(certs.clone());
+    if has(Service::implicit_tls) {
+        all.push(whole(format!("{none}; without a certificate, take submissions, imaps and pop3s out of [listen]")));
+    } else if has(Service::has_logins) && !config.auth.allow_plain_on_loopback {
+        all.push(whole(format!("{none}; without one nobody can log in, since passwords in clear are refused")));
+    } else if has(Service::has_logins) {
+        let said = format!("{none}; without one, only programs on this machine can log in");
+        all.push(whole(said).warning());
+    }
+    all
 }
 
 /// The account to run as, which root must be able to become.

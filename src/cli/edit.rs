@@ -59,6 +59,11 @@ impl TextFile {
         Some(start..start + 1 + more)
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Lines of an entry.
     pub fn lines(&self, entry: std::ops::Range<usize>) -> &[String] {
         &self.lines[entry]

@@ -11,6 +11,7 @@ use super::{Done, Failure, fail, password};
 use crate::account::password::{Scheme, hash};
 use crate::account::{self, Accounts, domain, users};
 use crate::config::{Config, meant};
+use crate::mail::address::Address;
 
 /// Sub-commands.
 #[derive(Subcommand)]
@@ -96,18 +97,26 @@ fn add(address: &str, scheme: Option<&str>, config: &Config, out: &mut dyn Write
     if let Some(delimiter) = config.accounts.recipient_delimiter.filter(|d| name.contains(*d)) {
         return fail(format!("\"{name}\" contains {delimiter}, which separates users from details"));
     }
-    if edit::entries(&dir.join("users"))?.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {
-        return fail(format!("{address} exists already"));
+    if let Some((known, _)) =
+        edit::entries(&dir.join("users"))?.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(&name))
+    {
+        return fail(format!("{address} exists already{}", as_written(&[known], &name)));
     }
     let field = stored(address, scheme)?;
     // Asking took time: look again, now with the lock.
     let (name, mut file) = open(address, config)?;
-    if file.find(&name).is_some() {
-        return fail(format!("{address} exists already"));
+    if let Some(line) = file.find(&name) {
+        return fail(format!("{address} exists already{}", as_written(file.lines(line), &name)));
     }
     file.push(users::format(&name, &field, None, &[]));
     file.save()?;
     writeln!(out, "{address} is added. Mail: {}", maildir(address, config)?)?;
+    if let Some(members) = accounts(config)?.taken_over(&Address { local: name, domain }) {
+        eprintln!(
+            "warning: there is an alias {address}, too, which takes this user's mail to {members} only; \
+             to keep a copy for him: mailcote alias add {address} {address}"
+        );
+    }
     Ok(())
 }
 
@@ -141,8 +150,14 @@ fn remove(address: &str, config: &Config, out: &mut dyn Write) -> Done {
     Ok(())
 }
 
+/// How the file writes the name, where it differs: case does not make another user.
+fn as_written(lines: &[String], name: &str) -> String {
+    let known = lines.first().and_then(|line| line.split(':').next()).unwrap_or_default();
+    if known == name { String::new() } else { format!(", as {known}: case makes no other user") }
+}
+
 /// Accounts as the daemon sees them.
-fn accounts(config: &Config) -> Result<Accounts, Failure> {
+pub(super) fn accounts(config: &Config) -> Result<Accounts, Failure> {
     // No secret file: an admin command makes no state.
     let settings = account::Settings { secret_file: None, ..config.account() };
     Accounts::new(settings).map_err(|e| Failure::Other(format!("{}: {e}", config.accounts.domains.display())))
@@ -170,6 +185,10 @@ fn leading_to(address: &str, config: &Config) -> Result<Vec<(String, String)>, F
 fn list(domain: Option<&str>, json: bool, config: &Config, out: &mut dyn Write) -> Done {
     let only = domain.map(|domain| edit::domain_dir(config, domain).map(|_| format!("@{}", domain::canonical(domain))));
     let only = only.transpose()?.unwrap_or_default();
+    // A file that cannot be read has nobody in it, which must not be told as the truth.
+    for domain in edit::domains(config)? {
+        edit::entries(&config.accounts.domains.join(domain).join("users"))?;
+    }
     let mut users = accounts(config)?.users();
     users.retain(|user| user.login.ends_with(&only));
     if json {

@@ -21,6 +21,8 @@ imaps = [993]
 pop3 = [110]
 pop3s = [995]
 proxy_from = []
+lmtp_mode = "0660"
+lmtp_group = ""
 
 [tls]
 certs = "certs"

@@ -23,7 +23,7 @@ mod read;
 mod value;
 
 pub use defaults::DEFAULTS;
-pub use problem::{Problem, Problems, meant};
+pub use problem::{Problem, Problems, Severity, meant};
 pub use read::keys;
 pub use value::is_host_name;
 
@@ -47,6 +47,10 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Who may send a PROXY header, on listeners that expect one.
     pub proxy_from: Vec<Network>,
+    /// Permissions of Unix sockets.
+    pub socket_mode: u32,
+    /// Their group; by default that of Postfix, else that of `user`.
+    pub socket_group: Option<String>,
     /// Certificates and their keys.
     pub tls: Tls,
     /// Where users and aliases are.
@@ -98,6 +102,11 @@ impl Service {
     /// Its key in `[listen]`.
     pub fn key(self) -> &'static str {
         Self::TABLE.iter().find(|row| row.0 == self).map_or("", |row| row.1)
+    }
+
+    /// Do users log in there?
+    pub fn has_logins(self) -> bool {
+        !matches!(self, Service::Smtp | Service::Lmtp)
     }
 
     /// Does a connection begin with a TLS handshake?
@@ -223,10 +232,22 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it; a file that cannot be read is one problem.
     pub fn load(file: &Path) -> Result<Config, Problems> {
+        match Config::look(file) {
+            (Some(config), problems) if problems.is_empty() => Ok(config),
+            (_, problems) => Err(Problems(problems)),
+        }
+    }
+
+    /// Read `file` as far as it can be understood: what is wrong has its default, and is told. None if it cannot be
+    /// read at all.
+    pub fn look(file: &Path) -> (Option<Config>, Vec<Problem>) {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
         match fs::read_to_string(&file) {
-            Ok(text) => Config::parse(&file, &text),
-            Err(e) => Err(Problems(vec![Problem::whole(&file, format!("cannot be read: {e}"))])),
+            Ok(text) => {
+                let (config, problems) = Config::understand(&file, &text);
+                (Some(config), problems)
+            }
+            Err(e) => (None, vec![Problem::whole(&file, format!("cannot be read: {e}"))]),
         }
     }
 
@@ -235,6 +256,13 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(file: &Path, text: &str) -> Result<Config, Problems> {
+        match Config::understand(file, text) {
+            (config, problems) if problems.is_empty() => Ok(config),
+            (_, problems) => Err(Problems(problems)),
+        }
+    }
+
+    fn understand(file: &Path, text: &str) -> (Config, Vec<Problem>) {
         let dir = file.parent().unwrap_or(Path::new("/"));
         let mut reader = read::Reader::new(file, text);
         let r = &mut reader;
@@ -246,6 +274,8 @@ impl Config {
             sandbox: r.get("sandbox", value::switch),
             listeners: listeners(r, dir),
             proxy_from: r.get("listen.proxy_from", value::networks),
+            socket_mode: r.get("listen.lmtp_mode", value::mode),
+            socket_group: Some(r.get("listen.lmtp_group", value::text)).filter(|name| !name.is_empty()),
             tls: Tls {
                 certs: r.get("tls.certs", |v| value::path(v, dir)),
                 fallback: Some(r.get("tls.fallback", value::text)).filter(|name| !name.is_empty()),
@@ -285,10 +315,7 @@ impl Config {
         };
         check_log(&mut reader, &config);
         check_proxy(&mut reader, &config);
-        match reader.finish() {
-            problems if problems.is_empty() => Ok(config),
-            problems => Err(Problems(problems)),
-        }
+        (config, reader.finish())
     }
 }
 

@@ -17,6 +17,18 @@ pub struct Problem {
     pub column: usize,
     /// What is wrong and what to do.
     pub message: String,
+    /// Mailcote runs with an error in its files too, but not as it was meant; a warning may be meant.
+    pub severity: Severity,
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It cannot be meant.
+    Error,
+    /// It works, and may surprise.
+    Warning,
 }
 
 impl Problem {
@@ -29,12 +41,18 @@ impl Problem {
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
             message: message.into(),
+            severity: Severity::Error,
         }
     }
 
     /// The file as a whole is wrong: it cannot be read, ...
     pub fn whole(file: &Path, message: impl Into<String>) -> Problem {
-        Problem { file: file.into(), line: 0, column: 0, message: message.into() }
+        Problem { file: file.into(), line: 0, column: 0, message: message.into(), severity: Severity::Error }
+    }
+
+    /// The same as a warning.
+    pub fn warning(self) -> Problem {
+        Problem { severity: Severity::Warning, ..self }
     }
 }
 
@@ -46,6 +64,9 @@ impl fmt::Display for Problem {
         }
         if self.column > 0 {
             write!(f, "{}:", self.column)?;
+        }
+        if self.severity == Severity::Warning {
+            f.write_str(" warning:")?;
         }
         write!(f, " {}", self.message)
     }
@@ -69,33 +90,42 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Which of `known` did somebody mean who wrote `word`? One that differs in a letter or two, or a third of them.
+/// Which of `known` did somebody mean who wrote `word`? One that differs in a letter, or a third of them, or the only one
+/// that goes on where the word ends.
 pub fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let word = plain(word);
-    let near = |candidate: &str| word.chars().count().max(candidate.len()).div_ceil(3).min(4);
-    known
-        .into_iter()
+    let near = |candidate: &str| (word.chars().count().max(candidate.len()) / 3).clamp(1, 4);
+    let known: Vec<&str> = known.into_iter().collect();
+    let close = known
+        .iter()
+        .copied()
         .map(|candidate| (distance(&word, &plain(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= near(candidate))
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .map(|(_, candidate)| candidate);
+    let begun = || known.iter().copied().filter(|candidate| word.len() > 3 && plain(candidate).starts_with(&word));
+    close.or_else(|| begun().next().filter(|_| begun().count() == 1))
 }
 
-/// How many letters must be added, removed or changed (Levenshtein).
+/// How many letters must be added, removed, changed, or exchanged with their neighbour.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = match (i, j) {
+                (0, n) | (n, 0) => n,
+                _ => {
+                    let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                    let exchanged = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                    let exchange = if exchanged { rows[i - 2][j - 2] + 1 } else { usize::MAX };
+                    change.min(exchange).min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1)
+                }
+            };
         }
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -112,13 +142,15 @@ mod tests {
 
     #[test]
     fn near_words_are_recognized() {
-        let known = ["hostname", "log", "max_message_size"];
+        let known = ["hostname", "log", "pop3", "max_message_size"];
         for (word, expected) in [
             ("hostnme", Some("hostname")),
             ("Hostname", Some("hostname")),
             ("max-message-size", Some("max_message_size")),
             ("max_msg_size", Some("max_message_size")),
-            ("lgo", None),
+            ("lgo", Some("log")),
+            ("max_message", Some("max_message_size")),
+            ("port", None),
             ("lo", Some("log")),
             ("colour", None),
         ] {

@@ -80,25 +80,27 @@ impl<'a> Reader<'a> {
                 (Some(DeValue::Table(section)), DeValue::Table(given)) => {
                     for (inner, _) in given.iter().filter(|(inner, _)| !section.contains_key(inner.get_ref().as_ref()))
                     {
-                        unknown.push((inner.span(), inner.get_ref().to_string(), Some(name)));
+                        unknown.push((inner.span(), inner.get_ref().to_string(), Some(name), false));
                     }
                 }
                 (Some(DeValue::Table(_)), _) => {
-                    unknown.push((key.span(), name.into(), None));
+                    unknown.push((key.span(), name.into(), None, false));
                 }
                 (Some(_), _) => {}
-                (None, _) => unknown.push((key.span(), name.into(), None)),
+                (None, value) => unknown.push((key.span(), name.into(), None, value.is_table())),
             }
         }
-        let notes: Vec<_> =
-            unknown.into_iter().map(|(span, name, section)| (span, self.explain(&name, section))).collect();
+        let notes: Vec<_> = unknown
+            .into_iter()
+            .map(|(span, name, section, table)| (span, self.explain(&name, section, table)))
+            .collect();
         for (span, message) in notes {
             self.note(span, message);
         }
     }
 
     /// Why `name` is not a key of `section`, and what may have been meant.
-    fn explain(&self, name: &str, section: Option<&str>) -> String {
+    fn explain(&self, name: &str, section: Option<&str>, is_section: bool) -> String {
         let said = match section {
             Some(section) => format!("unknown key \"{name}\" in [{section}]"),
             None if matches!(self.defaults.get(name).map(|v| v.get_ref()), Some(DeValue::Table(_))) => {
@@ -110,17 +112,27 @@ impl<'a> Reader<'a> {
             Some(table) => table.keys().map(|k| k.get_ref().as_ref()).collect(),
             None => self.defaults.keys().map(|k| k.get_ref().as_ref()).collect(),
         };
-        if let Some(near) = meant(name, here.iter().copied()) {
+        let keys = keys();
+        let elsewhere = || keys.iter().map(|key| key.rsplit_once('.').unwrap_or(("", key)));
+        // A word that is a key elsewhere is not a misspelt one of here.
+        let exact = elsewhere().find(|(_, last)| *last == name);
+        if let (Some((place, key)), true) = (exact.filter(|(place, _)| !place.is_empty()), is_section) {
+            return format!("unknown section [{name}]; \"{key}\" is a key of [{place}]");
+        }
+        if exact.is_none()
+            && let Some(near) = meant(name, here.iter().copied())
+        {
             return format!("{said}; did you mean \"{near}\"?");
         }
-        for key in keys() {
-            let (place, last) = key.rsplit_once('.').unwrap_or(("", &key));
-            if meant(name, [last]).is_some() {
-                return match place {
-                    "" => format!("{said}; did you mean \"{last}\"? It stands before the first section"),
-                    place => format!("{said}; did you mean \"{last}\"? It belongs in [{place}]"),
-                };
-            }
+        let near = exact.or_else(|| {
+            let near = meant(name, elsewhere().map(|(_, last)| last))?;
+            elsewhere().find(|(_, last)| *last == near)
+        });
+        if let Some((place, last)) = near {
+            return match place {
+                "" => format!("{said}; did you mean \"{last}\"? It stands before the first section"),
+                place => format!("{said}; did you mean \"{last}\"? It belongs in [{place}]"),
+            };
         }
         format!("{said}; known here: {}", here.join(", "))
     }

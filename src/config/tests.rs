@@ -59,6 +59,13 @@ fn each_mistake_is_placed_and_explained() {
             "max_message_size = 1",
             "1:1: unknown key \"max_message_size\"; did you mean \"max_message_size\"? It belongs in [limits]",
         ),
+        ("[pop3]\nport = 110\n", "1:2: unknown section [pop3]; \"pop3\" is a key of [listen]"),
+        ("[smtp]\n", "1:2: unknown section [smtp]; \"smtp\" is a key of [listen]"),
+        ("[listen]\nport = 25", "2:1: unknown key \"port\" in [listen]; known here: "),
+        (
+            "[auth]\nallow_plain = true",
+            "2:1: unknown key \"allow_plain\" in [auth]; did you mean \"allow_plain_on_loopback\"?",
+        ),
         ("[limts]\n", "1:2: unknown key \"limts\"; did you mean \"limits\"?"),
         (
             "[tls]\nhostname = \"a\"",

@@ -121,6 +121,15 @@ fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
+/// Permissions in octal digits, as a string: `"0660"`.
+pub fn mode(value: &Value<'_>) -> Read<u32> {
+    let text = text(value)?;
+    match u32::from_str_radix(&text, 8) {
+        Ok(mode) if mode <= 0o777 && mode & 0o200 != 0 => Ok(mode),
+        _ => bad(value, format!("\"{text}\" is not a mode such as \"0660\", in which at least the owner may write")),
+    }
+}
+
 /// A path; a relative one starts at the directory of the configuration file.
 pub fn path(value: &Value<'_>, dir: &Path) -> Read<PathBuf> {
     let text = text(value)?;

@@ -21,7 +21,7 @@ use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::unistd::{Uid, User};
+use nix::unistd::{Group, Uid, User};
 use tracing::{error, info, warn};
 
 use crate::account::{Accounts, DISMISSAL_CHECK};
@@ -37,8 +37,9 @@ mod systemd;
 pub use log::init as init_log;
 pub use services::Services;
 
-/// Mode of the LMTP socket: whoever is on this machine may hand in mail for its users, as with sendmail.
-const LMTP_SOCKET_MODE: u32 = 0o666;
+/// The group that the LMTP socket is given where the configuration names none and this system has it: that of the server
+/// which hands in mail.
+const POSTFIX: &str = "postfix";
 
 /// Mode of directories that we make for mail and state.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -110,7 +111,9 @@ impl Opened {
             }
             warn!("{e}; STARTTLS is not offered until a certificate is there");
         }
-        let asked: Vec<net::Listener> = config.listeners.iter().map(asked).collect();
+        let group = socket_group(config)?;
+        let asked: Vec<net::Listener> =
+            config.listeners.iter().map(|listener| asked(listener, config.socket_mode, group)).collect();
         let (bound, unclaimed) = net::bind(&asked)?;
         for name in unclaimed {
             warn!(name, "systemd handed us a socket that no key of [listen] names");
@@ -200,14 +203,30 @@ fn reload_certificates(certificates: &Certificates) {
     }
 }
 
+/// The group of Unix sockets: the one that was named; else, as far as we may give them away, Postfix's or that of the account that we run as.
+fn socket_group(config: &Config) -> Result<Option<u32>, Error> {
+    let known = |name: &str| Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
+    match &config.socket_group {
+        Some(name) => match known(name) {
+            Some(group) => Ok(Some(group)),
+            None => Err(Error::Other(format!("listen.lmtp_group: this system has no group \"{name}\""))),
+        },
+        None if Uid::effective().is_root() => {
+            let account = || User::from_name(&config.user).ok().flatten().map(|account| account.gid.as_raw());
+            Ok(known(POSTFIX).or_else(account))
+        }
+        None => Ok(None),
+    }
+}
+
 /// What `net` is told about a listener.
-fn asked(listener: &Listener) -> net::Listener {
+fn asked(listener: &Listener, mode: u32, group: Option<u32>) -> net::Listener {
     net::Listener {
         name: listener.service.key().into(),
         address: match &listener.place {
             Place::Port(port) => Address::Port(*port),
             Place::Address(address) => Address::Tcp(*address),
-            Place::Unix(path) => Address::Unix { path: path.clone(), mode: LMTP_SOCKET_MODE },
+            Place::Unix(path) => Address::Unix { path: path.clone(), mode, group },
         },
         tls: listener.service.implicit_tls(),
         proxy: listener.proxy,

@@ -41,15 +41,35 @@ impl Paths {
         self.write.extend([Some(path.to_owned()), path.canonicalize().ok()].into_iter().flatten());
     }
 
-    /// Certificates may be links into another tree (certbot's `live` into its `archive`).
+    /// What the confinement means, for the log.
+    fn in_words(&self) -> &'static str {
+        if self.everywhere {
+            "files can be used wherever their owners let us, for users of the system have their mail at home; no program can be run"
+        } else {
+            "only files below the directories that the configuration names can be used, and no program can be run"
+        }
+    }
+
+    /// Certificates may be links into another tree (certbot's `live` into its `archive`), also those that come later. So
+    /// besides the directory that a file is really in this grants the one above it, where that is laid out like ours: a
+    /// directory of the same name for each certificate. A directory that is not there yet is granted by the one above it,
+    /// unless that is a directory of the whole system.
     pub fn certificates(&mut self, certs: &Path) {
         self.read(certs);
+        let above = certs.parent().filter(|above| above.components().count() > 2);
+        if let Some(above) = above.filter(|_| !certs.is_dir()) {
+            self.read(above);
+        }
+        let archive = certs.canonicalize().ok().and_then(|live| Some(live.parent()?.join("archive")));
+        self.read.extend(archive.filter(|archive| archive.is_dir()));
         for directory in std::fs::read_dir(certs).into_iter().flatten().flatten() {
             for file in ["fullchain.pem", "privkey.pem"] {
                 if let Ok(real) = directory.path().join(file).canonicalize()
                     && let Some(parent) = real.parent()
                 {
                     self.read.insert(parent.to_owned());
+                    let alike = parent.file_name() == Some(&directory.file_name());
+                    self.read.extend(parent.parent().filter(|_| alike).map(Path::to_owned));
                 }
             }
         }
@@ -59,8 +79,10 @@ impl Paths {
 /// Confine this thread and every thread it makes.
 pub fn enter(paths: &Paths) {
     match confine(paths) {
-        Ok(RulesetStatus::FullyEnforced) => info!(everywhere = paths.everywhere, "confined by Landlock"),
-        Ok(RulesetStatus::PartiallyEnforced) => info!(everywhere = paths.everywhere, "confined by Landlock, in part"),
+        Ok(RulesetStatus::FullyEnforced) => info!("confined by Landlock: {}", paths.in_words()),
+        Ok(RulesetStatus::PartiallyEnforced) => {
+            info!("confined by Landlock, as far as this kernel can: {}", paths.in_words());
+        }
         Ok(RulesetStatus::NotEnforced) => warn!("not confined: this kernel has no (or too old a) Landlock"),
         Err(error) => warn!(%error, "not confined: Landlock failed"),
     }
@@ -104,6 +126,38 @@ fn changing() -> BitFlags<AccessFs> {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn a_certificate_that_comes_later_is_granted() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let lineage = |name: &str, archive: &str| {
+            for (file, real) in [("fullchain.pem", "fullchain1.pem"), ("privkey.pem", "privkey1.pem")] {
+                let (live, archive) = (root.join("live").join(name), root.join(archive));
+                fs::create_dir_all(&live).unwrap();
+                fs::create_dir_all(&archive).unwrap();
+                fs::write(archive.join(real), "x").unwrap();
+                std::os::unix::fs::symlink(archive.join(real), live.join(file)).unwrap();
+            }
+        };
+        let granted = || {
+            let mut paths = Paths::default();
+            paths.certificates(&root.join("live"));
+            paths
+                .read
+                .into_iter()
+                .filter_map(|path| Some(path.strip_prefix(&root).ok()?.to_owned()))
+                .collect::<Vec<_>>()
+        };
+        let expected = |all: &[&str]| all.iter().map(PathBuf::from).collect::<Vec<_>>();
+        assert_eq!(granted(), expected(&["", "live"]), "nothing is there yet");
+        lineage("one.test", "elsewhere/keys");
+        assert_eq!(granted(), expected(&["elsewhere/keys", "live"]), "a directory that is not like ours, alone");
+        lineage("two.test", "store/two.test");
+        assert_eq!(granted(), expected(&["elsewhere/keys", "live", "store", "store/two.test"]));
+        fs::create_dir(root.join("archive")).unwrap();
+        assert!(granted().contains(&PathBuf::from("archive")), "certbot's, by its name");
+    }
 
     #[test]
     fn opens_what_is_named_and_nothing_else() {

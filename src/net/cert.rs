@@ -121,6 +121,11 @@ impl Certificates {
         &self.ready
     }
 
+    /// Is there a certificate for this name, or in a directory of this name?
+    pub fn knows(&self, name: &str) -> bool {
+        self.table().find(&name.to_ascii_lowercase()).is_some()
+    }
+
     /// Look at the files again. Returns what is newly wrong; everything that was good stays in use.
     pub fn reload(&self) -> Vec<CertError> {
         let looked = self.look();

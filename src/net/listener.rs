@@ -9,7 +9,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -44,7 +44,7 @@ pub(super) enum Listening {
 
 /// Why we cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} for `{name}`: {source}{}", hint(.source))]
+#[error("cannot listen on {address} for `{name}`: {source}{}", hint(.source, .address))]
 pub struct BindError {
     /// The listener's name.
     pub name: String,
@@ -54,8 +54,15 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-fn hint(e: &io::Error) -> &'static str {
+fn hint(e: &io::Error, address: &str) -> &'static str {
     match e.kind() {
+        io::ErrorKind::NotFound => {
+            "; its directory does not exist: make it, or start by systemd, whose unit makes /run/mailcote"
+        }
+        io::ErrorKind::PermissionDenied if address.starts_with('/') => {
+            "; the account that starts Mailcote must be allowed to write in its directory"
+        }
+        io::ErrorKind::AddrInUse if address.starts_with('/') => "; another program answers there, stop it first",
         io::ErrorKind::AddrInUse => "; another program listens there, stop it or choose another port",
         io::ErrorKind::PermissionDenied => {
             "; ports below 1024 need root, CAP_NET_BIND_SERVICE or a systemd socket unit"
@@ -99,7 +106,9 @@ fn open(address: &Address) -> io::Result<Vec<(Listening, Option<SocketFile>)>> {
             }
             sockets
         }
-        Address::Unix { path, mode } => vec![(Listening::Unix(unix(path, *mode)?), Some(SocketFile(path.clone())))],
+        Address::Unix { path, mode, group } => {
+            vec![(Listening::Unix(unix(path, *mode, *group)?), Some(SocketFile(path.clone())))]
+        }
     })
 }
 
@@ -151,7 +160,7 @@ fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from(fd))
 }
 
-fn unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
+fn unix(path: &Path, mode: u32, group: Option<u32>) -> io::Result<UnixListener> {
     if let Ok(there) = fs::symlink_metadata(path) {
         if !there.file_type().is_socket() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is not a socket has this name"));
@@ -167,6 +176,11 @@ fn unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
     }
     let socket = UnixListener::bind(&temporary)?;
     socket.set_nonblocking(true)?;
+    // Nobody else may connect before both are right.
+    fs::set_permissions(&temporary, Permissions::from_mode(0o600))?;
+    if group.is_some() {
+        chown(&temporary, None, group)?;
+    }
     fs::set_permissions(&temporary, Permissions::from_mode(mode))?;
     fs::rename(&temporary, path)?;
     Ok(socket)
@@ -225,9 +239,9 @@ mod tests {
         let path = dir.path().join("lmtp");
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "a stale socket is there");
-        let (bound, _) = bind(&[listener(Address::Unix { path: path.clone(), mode: 0o620 })]).unwrap();
+        let (bound, _) = bind(&[listener(Address::Unix { path: path.clone(), mode: 0o620, group: None })]).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o620);
-        let again = bind(&[listener(Address::Unix { path: path.clone(), mode: 0o620 })]).unwrap_err();
+        let again = bind(&[listener(Address::Unix { path: path.clone(), mode: 0o620, group: None })]).unwrap_err();
         assert_eq!(again.source.kind(), io::ErrorKind::AddrInUse);
         drop(bound);
         assert!(!path.exists());
@@ -238,8 +252,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("precious");
         fs::write(&path, "x").unwrap();
-        assert!(bind(&[listener(Address::Unix { path: path.clone(), mode: 0o600 })]).is_err());
+        assert!(bind(&[listener(Address::Unix { path: path.clone(), mode: 0o600, group: None })]).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"x");
+    }
+
+    #[test]
+    fn a_socket_without_a_directory_is_explained() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("no/lmtp");
+        let error = bind(&[listener(Address::Unix { path, mode: 0o600, group: None })]).unwrap_err();
+        assert!(error.to_string().contains("its directory does not exist"), "{error}");
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub enum Address {
         path: PathBuf,
         /// Its permissions; who may connect is who may write it.
         mode: u32,
+        /// The group it is given, if not that of whoever starts us.
+        group: Option<u32>,
     },
 }
 

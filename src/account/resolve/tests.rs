@@ -207,9 +207,9 @@ fn problems_are_all_told() {
     let expected = [
         "demo.test/aliases:5:1: alias loop",
         "demo.test/aliases:6:1: alias loop",
-        "demo.test/aliases:7:1: the alias leads to nobody",
-        "demo.test/aliases:8:1: members do not exist: nobody@demo.test",
-        "demo.test/aliases:9:1: an alias leads to x@elsewhere.test",
+        "demo.test/aliases:7:7: nobody@demo.test does not exist",
+        "demo.test/aliases:8:7: nobody@demo.test does not exist",
+        "demo.test/aliases:9:14: x@elsewhere.test is elsewhere",
         "demo.test/aliases:11:6: |prog: programs",
     ];
     assert_eq!(told.len(), expected.len(), "{told:#?}");

@@ -10,11 +10,13 @@
 //!
 //! ROOT is `--keep DIR`, or a new directory under `$TMPDIR` that [`Tree::finish`] removes.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Uid, User as SystemUser};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
@@ -58,6 +60,8 @@ struct State {
 /// The demo's directory.
 pub struct Tree {
     root: PathBuf,
+    /// Held as long as the tree is used.
+    _lock: Option<Flock<File>>,
     keep: bool,
     state: State,
 }
@@ -65,6 +69,7 @@ pub struct Tree {
 impl Tree {
     /// Make the tree, or complete a kept one, for these options.
     pub fn prepare(args: &Args, base_config: Option<&Path>) -> Result<Tree, Failure> {
+        let lock = args.keep.as_deref().map(lock).transpose()?;
         let mut state = match &args.keep {
             Some(dir) => kept_state(dir)?,
             None => State::default(),
@@ -78,7 +83,7 @@ impl Tree {
             }
             None => temporary_root()?,
         };
-        let tree = Tree { root, keep: args.keep.is_some(), state };
+        let tree = Tree { root, _lock: lock, keep: args.keep.is_some(), state };
         match tree.write_all(args, base_config) {
             Ok(()) => Ok(tree),
             // The tree is gone or half made; the first error is the one to tell.
@@ -146,6 +151,19 @@ impl Tree {
     pub fn finish(&self) -> Done {
         if self.keep { Ok(()) } else { fs::remove_dir_all(&self.root).map_err(at(&self.root)) }
     }
+}
+
+/// Make `dir` if need be, and see that no other demo uses it.
+fn lock(dir: &Path) -> Result<Flock<File>, Failure> {
+    make_dirs(dir)?;
+    let opened = File::open(dir).map_err(at(dir))?;
+    Flock::lock(opened, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| match e {
+        Errno::EWOULDBLOCK => Failure::Other(format!(
+            "{} is used by another demo that is running; stop it, or give another directory with --keep",
+            dir.display()
+        )),
+        e => Failure::Other(format!("{}: lock: {e}", dir.display())),
+    })
 }
 
 /// What an earlier start left in `dir`; an empty or missing directory is a first start.
