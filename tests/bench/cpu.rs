@@ -7,29 +7,41 @@ use std::collections::HashMap;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// User and system time spent so far by `root` and everything it started.
+/// Time spent so far by `root` and everything it started, to the nanosecond as far as the kernel tells: that of living threads comes
+/// from the scheduler, that of processes that ended from the coarse count of their parents (hundredths of a second).
 pub fn of_tree(root: u32) -> Duration {
+    let mut total = 0;
+    let mut coarse = 0;
+    for pid in tree(root) {
+        for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            total += text.split(' ').next().and_then(|ran| ran.parse::<u64>().ok()).unwrap_or(0);
+        }
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields: Vec<&str> = stat.rsplit_once(") ").map_or(Vec::new(), |(_, fields)| fields.split(' ').collect());
+        let ended = fields.get(13..15).unwrap_or_default();
+        coarse += ended.iter().filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
+    }
+    Duration::from_nanos(total) + Duration::from_millis(coarse * 10)
+}
+
+/// `root` and everything it started.
+fn tree(root: u32) -> Vec<u32> {
     let mut parents = HashMap::new();
-    let mut ticks = HashMap::new();
     for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
         let Some((_, fields)) = stat.rsplit_once(") ") else { continue };
-        let fields: Vec<&str> = fields.split(' ').collect();
-        parents.insert(pid, fields[1].parse::<u32>().unwrap_or(0));
-        let spent: u64 = fields[11..15].iter().map(|field| field.parse::<u64>().unwrap_or(0)).sum();
-        ticks.insert(pid, spent);
+        parents.insert(pid, fields.split(' ').nth(1).and_then(|parent| parent.parse::<u32>().ok()).unwrap_or(0));
     }
-    let inside = |pid: u32| {
-        let mut at = pid;
+    let inside = |pid: &u32| {
+        let mut at = *pid;
         while at != root && at > 1 {
             at = parents.get(&at).copied().unwrap_or(0);
         }
         at == root
     };
-    let total: u64 = ticks.iter().filter(|(pid, _)| inside(**pid)).map(|(_, spent)| spent).sum();
-    // The kernel counts in hundredths of a second (USER_HZ) on every Linux.
-    Duration::from_millis(total * 10)
+    parents.keys().copied().filter(inside).collect()
 }
 
 /// System calls that `pid` makes while `work` runs: name and count, most frequent first.

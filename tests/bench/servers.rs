@@ -51,11 +51,29 @@ pub struct Servers {
 impl Servers {
     /// Start everything that is installed.
     pub fn start(root: &Path) -> Servers {
+        Servers::start_some(root, true)
+    }
+
+    /// Start what speaks IMAP.
+    pub fn start_imap(root: &Path) -> Servers {
+        Servers::start_some(root, false)
+    }
+
+    fn start_some(root: &Path, with_postfix: bool) -> Servers {
         // The peers drop root and must be able to walk down to their mail.
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o711)).expect("chmod");
         let mut mailcote = Command::new(env!("CARGO_BIN_EXE_mailcote"))
-            .args(["demo", "--json", "--allow-plain", "--users", &USERS.to_string(), "--port-base", "21000", "--keep"])
+            .args([
+                "demo",
+                "--json",
+                "--allow-plain",
+                "--users",
+                &USERS.to_string(),
+                "--port-base",
+                &port_base(),
+                "--keep",
+            ])
             .arg(root.join("mailcote"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -70,7 +88,7 @@ impl Servers {
             dir
         };
         let dovecot = Dovecot::installed().then(|| Dovecot::start(&directory("dovecot"), "mail_fsync = always"));
-        let postfix = Postfix::possible().then(|| Postfix::start(&directory("postfix")));
+        let postfix = (with_postfix && Postfix::possible()).then(|| Postfix::start(&directory("postfix")));
         Servers { mailcote, settings, dovecot, postfix, root: root.into(), used: 0 }
     }
 
@@ -160,6 +178,11 @@ impl Servers {
     pub fn imap_port(&self, who: Server) -> u16 {
         if who == Server::Mailcote { self.demo_port("imap") } else { self.dovecot.as_ref().expect("dovecot").imap }
     }
+}
+
+/// Where our ports begin: not where those of another run do.
+fn port_base() -> String {
+    (20_000 + std::process::id() % 300 * 100).to_string()
 }
 
 impl Drop for Servers {
