@@ -32,11 +32,13 @@ const PREVIEW_READ: u64 = 32 * 1024;
 pub(crate) struct Digest {
     pub(crate) head: Option<Piece>,
     pub(crate) body: Option<Piece>,
+    /// Bytes that were read for it.
+    pub(crate) read: u64,
 }
 
 impl Digest {
     pub(crate) fn facts(&self, uid: u32) -> Facts<'_> {
-        Facts { uid, head: self.head.as_ref().map(Piece::half), body: self.body.as_ref().map(Piece::half) }
+        Facts::of(uid, self.head.as_ref().map(Piece::half), self.body.as_ref().map(Piece::half))
     }
 }
 
@@ -63,7 +65,8 @@ pub(crate) fn read(file: &File, wants_body: bool, buffer: &mut Vec<u8>) -> io::R
     let envelope = Envelope::parse(&buffer[..header]);
     let head = head(&buffer[..header], header < MAX_HEADER, &envelope, size, date);
     let body = if whole { Some(scan(file, size, date, buffer)?) } else { None };
-    Ok(Digest { head: Some(head), body })
+    let read = if whole { size } else { buffer.len() as u64 };
+    Ok(Digest { head: Some(head), body, read })
 }
 
 /// Have `want` bytes of the beginning in `buffer`, or all there are.

@@ -8,6 +8,7 @@
 
 use time::Date;
 
+use super::batch::Kind;
 use super::coding::{Reader, put_bytes};
 use crate::mail::part::Tree;
 
@@ -63,6 +64,11 @@ impl Wants {
         Wants { head: both(self.head, other.head), body: both(self.body, other.body) }
     }
 
+    /// Is something of the head wanted?
+    pub(crate) fn needs_head(self) -> bool {
+        self.head.is_some()
+    }
+
     /// Must the whole file be looked at?
     pub(crate) fn needs_body(self) -> bool {
         self.body.is_some()
@@ -76,10 +82,20 @@ impl Wants {
 
 /// Half of what is known of a message, borrowed.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Half<'a> {
+pub(crate) struct Half<'a> {
     pub(super) numbers: [i64; NUMBERS],
     /// Those that were not wanted are empty.
     pub(super) texts: [&'a [u8]; TEXTS],
+}
+
+impl Half<'_> {
+    /// Bytes of the file that this was made from.
+    pub(super) fn file_size(&self, kind: Kind) -> u64 {
+        match kind {
+            Kind::Head => self.numbers[0].cast_unsigned(),
+            Kind::Body => self.numbers[1].cast_unsigned(),
+        }
+    }
 }
 
 /// Half of what is known of a message.
@@ -153,6 +169,11 @@ impl<'a> ThreadKeys<'a> {
 }
 
 impl<'a> Facts<'a> {
+    /// From its halves.
+    pub(crate) fn of(uid: u32, head: Option<Half<'a>>, body: Option<Half<'a>>) -> Facts<'a> {
+        Facts { uid, head, body }
+    }
+
     /// Which message.
     pub fn uid(&self) -> u32 {
         self.uid

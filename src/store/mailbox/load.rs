@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
+use super::super::cache::Cache;
 use super::super::journal::{self, Folder, Journal, Known, Record as Note, State as Memory};
 use super::super::keywords::Keywords;
 use super::super::lock::{Guard, Lock};
@@ -73,6 +74,7 @@ impl Mailbox {
         };
         let mailbox = Mailbox {
             process,
+            cache: Cache::new(&dir, header.uid_validity),
             dir,
             owner,
             uid_validity: header.uid_validity,

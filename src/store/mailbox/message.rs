@@ -143,7 +143,7 @@ impl Drop for Pop3Lock {
     }
 }
 
-fn known_size(entry: &Entry) -> Option<u64> {
+pub(super) fn known_size(entry: &Entry) -> Option<u64> {
     let in_name = MessageName::parse(&entry.name).and_then(|name| name.wire_size());
     in_name.or_else(|| Record { uid: 0, base: Box::default(), fields: entry.fields.clone() }.number(b'W'))
 }

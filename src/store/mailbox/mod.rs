@@ -19,7 +19,7 @@
 //! | `doubles` | one base twice |
 //! | `flags`, `remove`, `append`, `copy` | what sessions change |
 //! | `message` | one message's file: open, sizes, dates |
-//! | `facts` | what is known of many messages, from the cache or their files |
+//! | `facts`, `fill` | what is known of many messages, from the cache or their files |
 //! | `status` | counters |
 //! | `recent` | \Recent, and `new/` to `cur/` |
 //! | `clean` | old files in `tmp/` |
@@ -39,6 +39,7 @@ mod commit;
 mod copy;
 mod doubles;
 mod facts;
+mod fill;
 mod flags;
 mod history;
 mod load;
@@ -72,6 +73,7 @@ use self::pending::Pending;
 pub use self::status::Status;
 pub use self::table::Message;
 use self::table::Table;
+use super::cache::Cache;
 use super::home::Assumed;
 use super::journal::Journal;
 use super::keywords::Keywords;
@@ -101,6 +103,7 @@ pub struct Mailbox {
     /// Sizes were counted that the uidlist does not have yet.
     counted: AtomicBool,
     pending: Arc<Pending>,
+    cache: Cache,
     disk: Mutex<Disk>,
     state: RwLock<State>,
 }
@@ -361,6 +364,12 @@ impl Disk {
 impl Drop for Mailbox {
     fn drop(&mut self) {
         self.save_counted_sizes();
+        if !self.is_closed()
+            && !self.is_read_only()
+            && let Ok(_owner) = self.owner.assume()
+        {
+            self.cache.compact(&mut |uid| self.identify(uid));
+        }
     }
 }
 

@@ -65,6 +65,11 @@ impl Entry {
         self.saved = u32::try_from(time.max(1)).unwrap_or(u32::MAX);
     }
 
+    /// INTERNALDATE if somebody asked.
+    pub(super) fn known_date(&self) -> Option<i64> {
+        (self.date != NO_DATE).then_some(self.date)
+    }
+
     /// The name up to the first colon.
     pub(super) fn base(&self) -> &[u8] {
         base_of(&self.name)

@@ -36,8 +36,8 @@ impl Client {
         client
     }
 
-    /// Run a command to its OK. Returns the number of bytes that came.
-    pub fn run(&mut self, command: &str) -> usize {
+    /// Run a command to its OK.
+    pub fn run(&mut self, command: &str) {
         self.stream.write_all(format!("{TAG} {command}\r\n").as_bytes()).expect("send");
         self.read_reply(command, |_| ())
     }
@@ -63,15 +63,13 @@ impl Client {
         while self.stream.read(&mut self.buffer).expect("the end") > 0 {}
     }
 
-    fn read_reply(&mut self, command: &str, mut take: impl FnMut(&[u8])) -> usize {
-        let mut total = 0;
+    fn read_reply(&mut self, command: &str, mut take: impl FnMut(&[u8])) {
         // The beginning of a line that was cut by the end of a block.
         let mut tail: Vec<u8> = Vec::new();
         loop {
             let got = self.stream.read(&mut self.buffer).expect("a reply in time");
             assert!(got > 0, "the server closed the connection in {command}");
             let bytes = &self.buffer[..got];
-            total += got;
             take(bytes);
             // The last whole line, and what stands before it in case it is cut.
             let keep = bytes.len().min(1024);
@@ -84,7 +82,7 @@ impl Client {
             if let Some(rest) = line.strip_prefix(TAG.as_bytes()) {
                 let said = String::from_utf8_lossy(rest);
                 assert!(said.starts_with(" OK"), "{command}: {said}");
-                return total;
+                return;
             }
         }
     }

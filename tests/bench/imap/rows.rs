@@ -148,7 +148,7 @@ impl Bench {
             return None;
         }
         client.run("SELECT INBOX");
-        let round = self.repeat(who, || drop(client.run(command)));
+        let round = self.repeat(who, || client.run(command));
         client.logout();
         Some(round)
     }
@@ -171,11 +171,11 @@ impl Bench {
             return None;
         }
         let round = match command {
-            None => self.measure(who, 1, || drop(client.run("SELECT INBOX"))),
+            None => self.measure(who, 1, || client.run("SELECT INBOX")),
             Some(command) => {
                 client.run("SELECT INBOX");
                 folders::drop_caches();
-                self.measure(who, 1, || drop(client.run(command)))
+                self.measure(who, 1, || client.run(command))
             }
         };
         client.logout();
@@ -202,7 +202,7 @@ impl Bench {
 
     fn select(&mut self, who: Server, size: usize) -> Option<Round> {
         let mut client = self.client(who, size);
-        let round = self.repeat(who, || drop(client.run("SELECT INBOX")));
+        let round = self.repeat(who, || client.run("SELECT INBOX"));
         client.logout();
         Some(round)
     }
@@ -227,7 +227,7 @@ impl Bench {
         client.run("SELECT INBOX");
         let set = format!("1:{}", SOME.min(size));
         let command = if moves { "MOVE" } else { "COPY" };
-        let round = self.measure(who, 1, || drop(client.run(&format!("{command} {set} Target"))));
+        let round = self.measure(who, 1, || client.run(&format!("{command} {set} Target")));
         if moves {
             client.run("SELECT Target");
             client.run("MOVE 1:* INBOX");
@@ -254,7 +254,7 @@ impl Bench {
         client.run("STORE 1:10 +FLAGS (\\Answered)");
         client.run("STORE 1:10 -FLAGS (\\Answered)");
         let command = format!("SELECT INBOX (QRESYNC ({validity} {modseq}))");
-        let round = self.repeat(who, || drop(client.run(&command)));
+        let round = self.repeat(who, || client.run(&command));
         client.logout();
         Some(round)
     }
@@ -271,7 +271,7 @@ impl Bench {
         if !client.ask("CAPABILITY").contains("LIST-STATUS") {
             return None;
         }
-        let round = self.repeat(who, || drop(client.run(command)));
+        let round = self.repeat(who, || client.run(command));
         client.logout();
         Some(round)
     }

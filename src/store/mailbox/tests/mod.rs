@@ -1,5 +1,6 @@
 //! The folder as a whole, on real directories, with other programs played by `std::fs`.
 
+mod cache;
 mod outside;
 mod repair;
 mod sessions;
