@@ -15,6 +15,7 @@
 //! catch-all takes it, it goes to the configured account, else to the first user of the domain, else to the first user
 //! of the first domain. The bare `postmaster` without a domain is that of the default domain, or of the first one.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ struct Walk<'a> {
     accounts: &'a Accounts,
     age: Duration,
     found: Vec<Recipient>,
+    /// Logins of those.
+    logins: HashSet<String>,
     /// Aliases that led here, and whether each lists its own name.
     path: Vec<(Address, bool)>,
     looked_at: usize,
@@ -66,7 +69,15 @@ fn walk(accounts: &Accounts, address: &Address, age: Duration) -> Resolved {
     let Some(home) = home else {
         return trouble.map_or(Resolved::Remote, Resolved::TryLater);
     };
-    let mut walk = Walk { accounts, age, found: Vec::new(), path: Vec::new(), looked_at: 0, missing: Vec::new() };
+    let mut walk = Walk {
+        accounts,
+        age,
+        found: Vec::new(),
+        logins: HashSet::new(),
+        path: Vec::new(),
+        looked_at: 0,
+        missing: Vec::new(),
+    };
     match walk.address(&home, &address.local, None) {
         Err(Stop::Broken(text)) => Resolved::Broken(text),
         Err(Stop::Later(text)) => Resolved::TryLater(text),
@@ -198,7 +209,7 @@ impl Walk<'_> {
     }
 
     fn add(&mut self, user: Arc<User>, detail: Option<&str>) {
-        if self.found.iter().all(|recipient| recipient.user.login != user.login) {
+        if self.logins.insert(user.login.clone()) {
             let detail = detail.filter(|_| self.accounts.settings.detail).map(ToOwned::to_owned);
             self.found.push(Recipient { user, detail });
         }

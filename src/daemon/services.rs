@@ -48,7 +48,12 @@ impl Services {
         let stores = Stores::new(config.store()).map_err(|e| format!("mail store: {e}"))?;
         let (a, s) = (|| accounts.clone(), || stores.clone());
         Ok(Services {
-            smtp: Arc::new(smtp::Shared { settings: config.smtp(starttls.clone()), accounts: a(), stores: s() }),
+            smtp: Arc::new(smtp::Shared {
+                settings: config.smtp(starttls.clone()),
+                accounts: a(),
+                stores: s(),
+                memory: smtp::Memory::default(),
+            }),
             pop3: Arc::new(pop3::Shared { settings: config.pop3(starttls.clone()), accounts: a(), stores: s() }),
             imap: Arc::new(imap::Shared { settings: config.imap(starttls), accounts: a(), stores: s() }),
             accounts,

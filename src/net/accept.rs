@@ -183,7 +183,8 @@ impl Site {
                 debug!(id, listener = at, peer = %peer.remote, tls = peer.tls.is_some(), "connected");
                 let remote = peer.remote;
                 let session = (self.open)(peer);
-                Some((Connection::new(stream, session, ticket, admission, self.shared.clone()), remote))
+                let shared = self.shared.clone();
+                Some((Connection::new(stream, session, remote.ip(), ticket, admission, shared), remote))
             }
             Ok(None) => None,
             Err(error) => {

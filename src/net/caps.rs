@@ -96,7 +96,7 @@ impl Drop for Admission {
 }
 
 /// What an address is counted as: itself, or its /64.
-fn counted(address: IpAddr) -> IpAddr {
+pub(super) fn counted(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
         v4 => v4,

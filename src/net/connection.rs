@@ -19,6 +19,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -62,6 +63,8 @@ pub enum End {
 pub struct Connection {
     stream: Stream,
     session: Box<dyn Session>,
+    /// Whose turn it is in the pool for slow work.
+    address: IpAddr,
     input: Input,
     out: Out,
     pace: Pace,
@@ -85,6 +88,7 @@ impl Connection {
     pub fn new(
         stream: Stream,
         session: Box<dyn Session>,
+        address: IpAddr,
         ticket: Ticket,
         admission: Admission,
         shared: Arc<Shared>,
@@ -93,6 +97,7 @@ impl Connection {
         Connection {
             stream,
             session,
+            address,
             input,
             out,
             pace: Pace::new(WRITE_PATIENCE),
@@ -146,7 +151,7 @@ impl Connection {
                     Box::pin(self.ticket.unless_stopping(tokio::time::sleep(time))).await;
                     Event::Flushed
                 }
-                Want::Work(work) => match Box::pin(self.shared.pool.run(work)).await {
+                Want::Work(work) => match Box::pin(self.shared.pool.run(self.address, work)).await {
                     Some(answer) => Event::Answer(answer),
                     None => return Ok(End::Failed(io::Error::other("slow work panicked"))),
                 },

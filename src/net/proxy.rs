@@ -31,18 +31,21 @@ const V2_MAX: usize = 4096;
 pub enum Header {
     /// The connection is on behalf of this client (source, destination).
     Client(SocketAddr, SocketAddr),
-    /// The proxy speaks for itself (health check), or does not know: the socket's own addresses stand.
+    /// The proxy speaks for itself (health check), or does not know: the socket's own addresses stand, but for loopback.
     Own,
 }
 
 impl Header {
     /// Whom the connection is from and to, when the socket's own addresses are these. A client on the proxy's machine has a loopback
-    /// address there; for us it is where the proxy is, or it would pass for a client on this machine, who may do more.
+    /// address there; for us it is where the proxy is, or it would pass for a client on this machine, who may do more (log in in clear,
+    /// fail as fast as it likes). So would one of whom a proxy on our machine says nothing: it is from nowhere.
     pub fn believed(self, remote: SocketAddr, local: SocketAddr) -> (SocketAddr, SocketAddr) {
         let is_here = |address: SocketAddr| address.ip().to_canonical().is_loopback();
         match self {
             Header::Client(client, _) if is_here(client) && !is_here(remote) => (remote, local),
             Header::Client(client, to) => (client, to),
+            // A proxy on this machine that does not say for whom: nobody known, and not a client on this machine.
+            Header::Own if is_here(remote) => (SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0), local),
             Header::Own => (remote, local),
         }
     }
@@ -150,6 +153,8 @@ mod tests {
             (Header::Client(mapped, mapped), far, (far, local)),
             (Header::Client(own, own), near, (own, own)),
             (Header::Own, far, (far, local)),
+            (Header::Own, near, (at("0.0.0.0:0"), local)),
+            (Header::Own, mapped, (at("0.0.0.0:0"), local)),
         ] {
             assert_eq!(header.believed(remote, local), want, "{header:?} by {remote}");
         }

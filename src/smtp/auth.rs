@@ -6,14 +6,13 @@
 use super::reply::{self, Reply};
 use super::session::{Smtp, State, Then};
 use crate::account::{Login, Mechanism, Refusal, Step};
-use crate::wire::line::{Ends, Lines, Taken};
+use crate::wire::line::{Ends, Taken};
 use crate::wire::sasl::{self, MAX_LINE};
 use crate::wire::{Answer, Input, Want};
 
 /// A login under way.
 pub(super) struct Exchange {
     login: Login,
-    lines: Lines,
     /// A pause was asked for; the next `Flushed` ends it.
     pausing: bool,
 }
@@ -61,7 +60,7 @@ fn begin(session: &mut Smtp, argument: &str) -> Result<Then, Reply> {
     };
     let (login, step) =
         Login::sasl(&session.shared.accounts, &session.peer, session.tls.as_ref(), mechanism, initial.as_deref());
-    Ok(follow(session, Box::new(Exchange { login, lines: Lines::new(), pausing: false }), step))
+    Ok(follow(session, Box::new(Exchange { login, pausing: false }), step))
 }
 
 /// Do what the login wants next.
@@ -118,7 +117,7 @@ fn exchange(session: &mut Smtp) -> Option<Box<Exchange>> {
 /// The client's next line; `None` if it is not there yet.
 pub(super) fn line(session: &mut Smtp, input: &mut Input) -> Option<Then> {
     let mut exchange = exchange(session)?;
-    let line = match exchange.lines.take(input, MAX_LINE, Ends::Strict) {
+    let line = match session.lines.take(input, MAX_LINE, Ends::Strict) {
         Taken::Partial => {
             session.state = State::Auth(exchange);
             return None;

@@ -4,8 +4,13 @@
 //! copies are made nothing is delivered yet, so that the usual failures (full disk, broken mailbox) make no duplicates. If
 //! a rename fails after another was done, the client is still told to try again: the others then get it twice, and nobody loses it. LMTP
 //! has an answer for each place ([`Outcome::Some`]).
+//!
+//! One file is open at a time (and the first place's while a long message is copied from it), and the work can stop between any two copies.
+
+use std::time::Instant;
 
 use super::Kind;
+use super::memory::Share;
 use super::reply::{self, Reply};
 use super::trace;
 use super::transaction::{Place, Transaction};
@@ -29,9 +34,9 @@ impl Body {
         &self.bytes
     }
 
-    /// Octets in memory.
+    /// Octets of memory.
     pub(super) fn in_memory(&self) -> usize {
-        self.bytes.len()
+        self.bytes.capacity()
     }
 
     /// Let everything go.
@@ -69,19 +74,6 @@ impl Body {
         Ok(())
     }
 
-    /// One draft for each place, none synced yet.
-    fn drafts(mut self, transaction: &Transaction) -> Vec<store::Result<Draft>> {
-        let places = transaction.places.iter();
-        let Some((mut first, mark)) = self.spilled.take() else {
-            return places.map(|place| self.draft(transaction, place)).collect();
-        };
-        let copies: Vec<_> = places
-            .skip(1)
-            .map(|place| place.store.draft_from(head(transaction, place).as_bytes(), &mut first, mark))
-            .collect();
-        std::iter::once(Ok(first)).chain(copies).collect()
-    }
-
     fn draft(&self, transaction: &Transaction, place: &Place) -> store::Result<Draft> {
         let mut draft = place.store.draft()?;
         draft.write(head(transaction, place).as_bytes())?;
@@ -105,30 +97,93 @@ pub(super) enum Outcome {
     Some(Vec<Option<Reply>>),
 }
 
-/// Deliver to every place of `transaction`.
-pub(super) fn commit(kind: Kind, transaction: &Transaction, body: Body) -> Outcome {
-    let mut drafts = body.drafts(transaction);
-    for draft in &mut drafts {
+/// A complete message and how far its delivery has come.
+pub(super) struct Commit {
+    kind: Kind,
+    transaction: Transaction,
+    body: Body,
+    /// What the body has of the memory for all.
+    _memory: Share,
+    /// Copies that are made, synced and closed, the last place's first: the first place's may be the draft that the others are copied from.
+    made: Vec<store::Result<Draft>>,
+    all_made: bool,
+    /// What became of each place that was delivered to.
+    delivered: Vec<Option<Reply>>,
+}
+
+impl Commit {
+    /// To deliver `body` to every place of `transaction`.
+    pub(super) fn new(kind: Kind, transaction: Transaction, body: Body, memory: Share) -> Commit {
+        Commit { kind, transaction, body, _memory: memory, made: Vec::new(), all_made: false, delivered: Vec::new() }
+    }
+
+    pub(super) fn transaction(&self) -> &Transaction {
+        &self.transaction
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Go on until it is done or it is `until`; one copy at least. `None` if there is more to do.
+    pub(super) fn go_on(&mut self, until: Instant) -> Option<Outcome> {
+        loop {
+            let done = if self.all_made { self.deliver_next() } else { self.make_next() };
+            if done.is_some() || Instant::now() >= until {
+                return done;
+            }
+        }
+    }
+
+    fn is_all_or_nothing(&self) -> bool {
+        self.kind != Kind::Lmtp
+    }
+
+    /// Make and sync one copy.
+    fn make_next(&mut self) -> Option<Outcome> {
+        let Some(at) = self.transaction.places.len().checked_sub(self.made.len() + 1) else {
+            self.all_made = true;
+            return None;
+        };
+        let place = &self.transaction.places[at];
+        let made = match &mut self.body.spilled {
+            Some((first, mark)) if at > 0 => {
+                place.store.draft_from(head(&self.transaction, place).as_bytes(), first, *mark)
+            }
+            spilled => match spilled.take() {
+                Some((first, _)) => Ok(first),
+                None => self.body.draft(&self.transaction, place),
+            },
+        };
         // A failed sync is final for its file: the draft is dropped, and with it the descriptor.
-        if let Ok(Err(error)) = draft.as_mut().map(Draft::sync) {
-            *draft = Err(error);
+        let made = made.and_then(|mut draft| draft.close().map(|()| draft));
+        if let Err(error) = &made
+            && self.is_all_or_nothing()
+        {
+            return Some(Outcome::Nothing(refusal(&self.transaction, place, error)));
         }
+        self.made.push(made);
+        None
     }
-    let all_or_nothing = kind != Kind::Lmtp;
-    let mut made = transaction.places.iter().zip(&drafts);
-    if all_or_nothing && let Some((place, Err(error))) = made.find(|(_, draft)| draft.is_err()) {
-        return Outcome::Nothing(refusal(transaction, place, error));
-    }
-    let mut failed: Vec<Option<Reply>> = Vec::with_capacity(drafts.len());
-    for (place, draft) in transaction.places.iter().zip(drafts) {
+
+    /// Give one copy its name.
+    fn deliver_next(&mut self) -> Option<Outcome> {
+        let Some(draft) = self.made.pop() else {
+            let delivered = std::mem::take(&mut self.delivered);
+            let all = delivered.iter().all(Option::is_none);
+            return Some(if all { Outcome::Stored } else { Outcome::Some(delivered) });
+        };
+        let place = &self.transaction.places[self.delivered.len()];
         let result = draft.and_then(|draft| place.store.deliver(draft, &place.folder));
-        let refused = result.err().map(|error| refusal(transaction, place, &error));
-        if all_or_nothing && let Some(refused) = refused {
-            return Outcome::Nothing(refused);
+        let refused = result.err().map(|error| refusal(&self.transaction, place, &error));
+        if self.is_all_or_nothing()
+            && let Some(refused) = refused
+        {
+            return Some(Outcome::Nothing(refused));
         }
-        failed.push(refused);
+        self.delivered.push(refused);
+        None
     }
-    if failed.iter().all(Option::is_none) { Outcome::Stored } else { Outcome::Some(failed) }
 }
 
 fn refusal(transaction: &Transaction, place: &Place, error: &store::Error) -> Reply {

@@ -1,7 +1,8 @@
 //! DATA (RFC 5321 4.1.1.4): the message up to a line with a single dot.
 
+use super::delivery;
 use super::intake::Intake;
-use super::reply::{self, Reply};
+use super::reply;
 use super::session::{Smtp, State, Then};
 use crate::wire::dot::{DotReader, Flaw};
 use crate::wire::{Input, Out};
@@ -36,16 +37,16 @@ pub(super) fn take(session: &mut Smtp, input: &mut Input, out: &mut Out) -> Opti
     Some(conclude(session, data.intake, flaw, out))
 }
 
-/// The message is complete: deliver or refuse it, and answer; LMTP has an answer for each recipient.
+/// The message is complete: begin to deliver it, or refuse it; LMTP has an answer for each recipient.
 pub(super) fn conclude(session: &mut Smtp, mut intake: Intake, flaw: Option<Flaw>, out: &mut Out) -> Then {
     if let Some(flaw) = flaw {
         intake.refuse(reply::flawed(flaw));
     }
-    let mut replies = intake.finish();
-    if replies.iter().any(|reply: &Reply| !reply.is_temporary() && !reply.is_permanent()) {
-        session.accepted();
+    match intake.finish() {
+        Ok(delivery) => {
+            session.state = State::Delivery(Box::new(delivery));
+            Then::Go
+        }
+        Err(replies) => delivery::answer(session, replies, out),
     }
-    let last = replies.pop().unwrap_or(reply::LOCAL_ERROR);
-    replies.iter().for_each(|reply| reply.write(out));
-    Then::Reply(last)
 }

@@ -11,15 +11,16 @@ use std::sync::Arc;
 
 use memchr::memmem;
 
-use super::commit::{Body, Outcome, commit};
+use super::commit::{Body, Commit};
+use super::delivery::{self, Delivery};
+use super::memory::Share;
 use super::reply::{self, Reply};
 use super::session::Smtp;
 use super::transaction::Transaction;
 use super::{Kind, Shared, header, trace};
 use crate::account::User;
 
-/// Octets of a message kept in memory: most mail is smaller, and a thousand connections that send at once hold a quarter of
-/// a gigabyte (half of one for a moment, while a buffer grows by doubling).
+/// Octets of a message kept in memory, as long as [`super::memory`] has them for all that come in at once.
 /// On submission the header must fit in it, because it is mended there (552 5.3.4 if it does not).
 const MEMORY: usize = 256 * 1024;
 
@@ -33,6 +34,7 @@ pub(super) struct Intake {
     /// Who sent it to us, for the log.
     peer: std::net::IpAddr,
     body: Body,
+    memory: Share,
     /// The header was complete and has been looked at.
     header_done: bool,
     /// Octets of `body` in which no end of the header was found.
@@ -53,6 +55,7 @@ impl Intake {
             transaction,
             peer: session.peer.remote.ip(),
             body,
+            memory: session.shared.memory.share(),
             header_done: false,
             searched: 0,
             size: 0,
@@ -68,6 +71,7 @@ impl Intake {
     /// Refuse it; what was kept is let go.
     pub(super) fn refuse(&mut self, reply: Reply) {
         self.body.clear();
+        self.memory.give_back();
         self.refused.get_or_insert(reply);
     }
 
@@ -86,8 +90,11 @@ impl Intake {
         if !self.header_done {
             self.look_for_header();
         }
-        if self.body.in_memory() > MEMORY && self.refused.is_none() {
-            self.spill();
+        if self.refused.is_none() {
+            let too_long = self.body.bytes().len() > MEMORY;
+            if too_long || !self.memory.covers(self.body.in_memory()) {
+                self.spill(too_long);
+            }
         }
     }
 
@@ -124,11 +131,11 @@ impl Intake {
         }
     }
 
-    /// Too long for memory: on into the first recipient's draft.
-    fn spill(&mut self) {
+    /// Too long for memory, or there is none: on into the first recipient's draft.
+    fn spill(&mut self, too_long: bool) {
         if !self.header_done {
             if self.kind == Kind::Submission {
-                return self.refuse(reply::HEADER_TOO_BIG);
+                return self.refuse(if too_long { reply::HEADER_TOO_BIG } else { reply::BUSY });
             }
             // A loop shows at the top, where every hop adds its field.
             self.header(self.body.bytes().len());
@@ -136,8 +143,9 @@ impl Intake {
                 return;
             }
         }
-        if let Err(error) = self.body.spill(&self.transaction) {
-            self.failed(&error);
+        match self.body.spill(&self.transaction) {
+            Ok(()) => self.memory.give_back(),
+            Err(error) => self.failed(&error),
         }
     }
 
@@ -146,47 +154,24 @@ impl Intake {
         self.refuse(reply::for_store(error));
     }
 
-    /// The message is complete: deliver it, and say what each accepted recipient (LMTP) or the client (SMTP) is told.
-    pub(super) fn finish(mut self) -> Vec<Reply> {
+    /// The message is complete: what delivers it, or, if it is refused, what each accepted recipient (LMTP) or the client (SMTP) is told.
+    pub(super) fn finish(mut self) -> Result<Delivery, Vec<Reply>> {
         if !self.header_done && self.refused.is_none() {
             self.header(self.body.bytes().len());
         }
-        let each = if self.kind == Kind::Lmtp { self.transaction.accepted.len() } else { 1 };
         if let Some(refused) = self.refused {
             tracing::info!(id = self.transaction.id, peer = %self.peer, code = refused.code, why = %refused.text, "message refused");
-            return vec![refused; each];
+            return Err(vec![refused; delivery::answers(self.kind, &self.transaction)]);
         }
-        let id = &self.transaction.id;
-        let outcome = commit(self.kind, &self.transaction, self.body);
-        let replies = match outcome {
-            Outcome::Stored => vec![delivered(id); each],
-            Outcome::Nothing(refused) => vec![refused; each],
-            Outcome::Some(places) => {
-                let answer = |indexes: &Vec<usize>| indexes.iter().find_map(|place| places[*place].clone());
-                let accepted = self.transaction.accepted.iter();
-                accepted.map(|(_, indexes)| answer(indexes).unwrap_or_else(|| delivered(id))).collect()
-            }
-        };
-        let sender = self.transaction.sender.as_ref().map(ToString::to_string).unwrap_or_default();
-        for (address, _) in &self.transaction.accepted {
-            tracing::info!(id, peer = %self.peer, from = sender, to = %address, size = self.size, codes = ?codes(&replies), "message");
-        }
-        replies
+        let commit = Commit::new(self.kind, self.transaction, self.body, self.memory);
+        Ok(Delivery { commit, peer: self.peer, size: self.size })
     }
-}
-
-fn delivered(id: &str) -> Reply {
-    Reply::made(250, "2.0.0", format!("delivered as {id}"))
-}
-
-fn codes(replies: &[Reply]) -> Vec<u16> {
-    replies.iter().map(|reply| reply.code).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Settings;
     use super::super::testing::World;
+    use super::super::{Memory, Settings};
     use super::*;
 
     #[test]
@@ -210,6 +195,24 @@ mod tests {
         assert_eq!(world.files("bob", "new").len(), 1);
         assert_eq!(world.files("bob", "tmp").len(), 0);
         assert!(client.say("NOOP\r\n").starts_with("250"));
+    }
+
+    #[test]
+    fn without_memory_messages_go_to_the_disk_earlier() {
+        let world = World::with_memory(Settings::default(), Memory::of(0));
+        let mut client = world.client(Kind::Mx);
+        client.begin(&["bob@demo.test"]);
+        client.say(&format!("Subject: x\r\n\r\n{}", "0123456789\r\n".repeat(1_000)));
+        assert_eq!(world.files("bob", "tmp").len(), 0, "12 KB need none of what is shared");
+        client.say(&"0123456789\r\n".repeat(1_000));
+        assert_eq!(world.files("bob", "tmp").len(), 1, "it streams");
+        assert!(client.say(".\r\n").starts_with("250"));
+        assert!(world.files("bob", "new")[0].ends_with(&"0123456789\n".repeat(2_000)));
+        let mut client = world.client(Kind::Submission);
+        client.begin(&["bob@demo.test"]);
+        let header = format!("Subject: x\r\n{}", "X-Filler: 0123456789\r\n".repeat(2_000));
+        client.say(&header);
+        assert!(client.say("\r\n.\r\n").starts_with("452 4.3.1"), "a header is mended in memory");
     }
 
     #[test]

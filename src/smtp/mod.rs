@@ -10,7 +10,8 @@
 //! `session.rs` has the states, `commands.rs` the table of commands; `hello.rs`, `mail.rs`, `rcpt.rs`, `data.rs`, `bdat.rs`, `auth.rs`, `starttls.rs`
 //! and `plain.rs` (RSET, NOOP, QUIT, HELP, VRFY) have the commands; `parse.rs` the grammar; `reply.rs` every reply.
 //! `transaction.rs` is what MAIL and RCPT agreed on, `intake.rs` takes the message in, `header.rs` reads
-//! (and for submission mends) its header, `trace.rs` writes the fields that we add, `commit.rs` delivers.
+//! (and for submission mends) its header, `trace.rs` writes the fields that we add, `commit.rs` delivers, in the steps
+//! of `delivery.rs`; `memory.rs` bounds what all messages together hold before they are on the disk.
 //!
 //! # Said means stored
 //!
@@ -30,10 +31,12 @@ mod bdat;
 mod commands;
 mod commit;
 mod data;
+mod delivery;
 mod header;
 mod hello;
 mod intake;
 mod mail;
+mod memory;
 mod parse;
 mod plain;
 mod rcpt;
@@ -50,6 +53,7 @@ use std::sync::Arc;
 use crate::account::Accounts;
 use crate::store::Stores;
 
+pub use memory::Memory;
 pub use session::Smtp;
 
 /// Which of the three services a session is.
@@ -101,4 +105,6 @@ pub struct Shared {
     pub accounts: Arc<Accounts>,
     /// Where their mail is.
     pub stores: Stores,
+    /// For messages on their way in.
+    pub memory: Memory,
 }

@@ -24,7 +24,7 @@ pub(super) fn rcpt(session: &mut Smtp, argument: &str) -> Then {
 }
 
 fn add(session: &Smtp, transaction: &mut Transaction, address: &Address) -> Result<(), Reply> {
-    if transaction.recipients() >= session.shared.settings.max_recipients {
+    if transaction.recipients() >= session.shared.settings.max_recipients || transaction.is_full() {
         return Err(reply::TOO_MANY_RECIPIENTS);
     }
     let recipients = match session.shared.accounts.resolve(address) {
@@ -32,10 +32,8 @@ fn add(session: &Smtp, transaction: &mut Transaction, address: &Address) -> Resu
         refused => return Err(refusal(session, address, refused)),
     };
     // All members of an alias or none: what is told to the client is about the address it named.
-    let places = recipients
-        .iter()
-        .map(|recipient| place(session, transaction.announced, recipient))
-        .collect::<Result<Vec<_>, _>>()?;
+    let places =
+        recipients.iter().map(|recipient| place(session, transaction, recipient)).collect::<Result<Vec<_>, _>>()?;
     transaction.add(address.clone(), places);
     Ok(())
 }
@@ -74,11 +72,16 @@ fn refusal(session: &Smtp, address: &Address, resolved: Resolved) -> Reply {
     }
 }
 
-/// The store and the folder for one user, if there is room for the `announced` octets.
-fn place(session: &Smtp, announced: u64, recipient: &Recipient) -> Result<Place, Reply> {
+/// The store and the folder for one user, if there is room for the announced octets. Somebody who is in two aliases was asked for once.
+fn place(session: &Smtp, transaction: &Transaction, recipient: &Recipient) -> Result<Place, Reply> {
     let user = recipient.user.clone();
+    if recipient.detail.is_none()
+        && let Some(place) = transaction.goes_to(&user.login, &Name::inbox())
+    {
+        return Ok(place.clone());
+    }
     let found = session.shared.stores.open(&user.home).and_then(|store| {
-        store.room_for(announced)?;
+        store.room_for(transaction.announced)?;
         let folder = folder(&store, recipient.detail.as_deref())?;
         Ok((store, folder))
     });

@@ -85,6 +85,7 @@ replies! {
     LOCAL_ERROR = 451 "4.3.0" "local error, try again later";
     MAILBOX_BUSY = 451 "4.2.0" "mailbox cannot take mail now, try again later";
     READ_ONLY = 451 "4.3.0" "storage is read-only now, try again later";
+    BUSY = 452 "4.3.1" "too much mail is coming in at once, try again later";
     DISK_FULL = 452 "4.3.1" "disk full, try again later";
     OVER_QUOTA = 452 "4.2.2" "mailbox is full, try again later";
     TOO_MANY_RECIPIENTS = 452 "4.5.3" "too many recipients, send the rest in another message";

@@ -4,6 +4,7 @@
 //!             EHLO/LHLO           MAIL             RCPT             DATA            CRLF.CRLF
 //!  (greeted) -----------> idle -----------> open ------> open ------------> Data -------------> idle
 //!                          |  ^              BDAT n [LAST], from open: Bdat -> open, or idle after LAST
+//!                                                   behind the last of it: Delivery, until it is answered
 //!              AUTH: Auth -+--+  STARTTLS: everything is forgotten, back to the start (RFC 3207 4.2)
 //! ```
 //!
@@ -11,14 +12,15 @@
 //! is refused changes nothing. Replies to pipelined commands gather in `Out` and leave in one write (RFC 2920).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::auth::Exchange;
 use super::bdat::{Begun, Chunk};
 use super::data::Data;
+use super::delivery::Delivery;
 use super::reply::{self, Reply};
 use super::transaction::Transaction;
-use super::{Kind, Shared, auth, bdat, commands, data, hello, parse, starttls};
+use super::{Kind, Shared, auth, bdat, commands, data, delivery, hello, parse, starttls};
 use crate::account::{Seat, User};
 use crate::wire::line::{Ends, Lines, Taken};
 use crate::wire::{Answer, Event, Input, Out, Peer, Session, Tls, Unproven, Want, sasl};
@@ -33,6 +35,10 @@ const COMMAND_PATIENCE: Duration = Duration::from_secs(5 * 60);
 const HELLO_PATIENCE: Duration = Duration::from_secs(60);
 /// How long the next part of a message may take (RFC 5321 4.5.3.2.5 lets the sender take three minutes a block).
 const DATA_PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// How long one step obeys commands that are there already: a thousand RCPTs of big aliases in one packet must not keep this thread from
+/// its other connections.
+const STEP: Duration = Duration::from_millis(20);
 
 /// What the client said in EHLO, HELO or LHLO.
 #[derive(Debug, Clone)]
@@ -52,6 +58,8 @@ pub(super) enum State {
     Data(Box<Data>),
     /// Receiving the octets of a BDAT command.
     Bdat(Chunk),
+    /// Delivering a message that was received.
+    Delivery(Box<Delivery>),
 }
 
 /// What follows a command.
@@ -85,7 +93,7 @@ pub struct Smtp {
     errors: u32,
     /// The server is stopping: close when the message under way is done.
     leaving: bool,
-    lines: Lines,
+    pub(super) lines: Lines,
 }
 
 impl Smtp {
@@ -128,8 +136,9 @@ impl Smtp {
 
     /// Use input until there is none, or something has to happen first.
     fn go_on(&mut self, input: &mut Input, out: &mut Out) -> Want {
+        let begun = Instant::now();
         loop {
-            if out.full() {
+            if out.full() || begun.elapsed() > STEP {
                 return Want::Continue;
             }
             let then = match &mut self.state {
@@ -137,6 +146,10 @@ impl Smtp {
                 State::Auth(_) => auth::line(self, input),
                 State::Data(_) => data::take(self, input, out),
                 State::Bdat(_) => bdat::take(self, input, out),
+                State::Delivery(_) => match delivery::go_on(self, out) {
+                    None => return Want::Continue,
+                    then => then,
+                },
             };
             let Some(then) = then else { return Want::Input };
             if let Some(want) = self.conclude(then, input, out) {
@@ -223,7 +236,7 @@ impl Session for Smtp {
             Event::TimedOut => close(&reply::TIMED_OUT, out),
             Event::Shutdown => match self.state {
                 // The message is let through; the driver's own limit bounds the wait.
-                State::Data(_) | State::Bdat(_) => {
+                State::Data(_) | State::Bdat(_) | State::Delivery(_) => {
                     self.leaving = true;
                     Want::Input
                 }
@@ -234,7 +247,7 @@ impl Session for Smtp {
 
     fn patience(&self) -> Duration {
         match self.state {
-            State::Data(_) | State::Bdat(_) => DATA_PATIENCE,
+            State::Data(_) | State::Bdat(_) | State::Delivery(_) => DATA_PATIENCE,
             _ if self.hello.is_none() => HELLO_PATIENCE,
             _ if self.kind == Kind::Submission && self.user.is_none() => self.unproven.patience(COMMAND_PATIENCE),
             _ => COMMAND_PATIENCE,

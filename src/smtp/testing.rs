@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Kind, Settings, Shared, Smtp};
+use super::{Kind, Memory, Settings, Shared, Smtp};
 use crate::account::{self, Accounts};
 use crate::store::{self, Layout, Name, Stores};
 use crate::wire::{Asked, Event, Input, Out, Peer, Session, Tls, Want};
@@ -22,11 +22,28 @@ impl World {
     }
 
     pub fn with(settings: Settings) -> World {
+        Self::with_memory(settings, Memory::default())
+    }
+
+    pub fn with_memory(settings: Settings, memory: Memory) -> World {
+        let users = "alice:{PLAIN}alice-secret\nbob:{PLAIN}bob-secret\n";
+        Self::build(settings, memory, users, "team: alice, bob\n")
+    }
+
+    /// user1 to `count` beside alice, and an alias of all of them, `everybody`.
+    pub fn with_users(count: usize) -> World {
+        let names: Vec<String> = (1..=count).map(|n| format!("user{n}")).collect();
+        let users = format!("alice:{{PLAIN}}alice-secret\n{}:{{PLAIN}}secret\n", names.join(":{PLAIN}secret\n"));
+        let aliases = format!("everybody: {}\n", names.join(", "));
+        Self::build(Settings::default(), Memory::default(), &users, &aliases)
+    }
+
+    fn build(settings: Settings, memory: Memory, users: &str, aliases: &str) -> World {
         let dir = tempfile::tempdir().unwrap();
         let domain = dir.path().join("domains/demo.test");
         fs::create_dir_all(&domain).unwrap();
-        fs::write(domain.join("users"), "alice:{PLAIN}alice-secret\nbob:{PLAIN}bob-secret\n").unwrap();
-        fs::write(domain.join("aliases"), "team: alice, bob\n").unwrap();
+        fs::write(domain.join("users"), users).unwrap();
+        fs::write(domain.join("aliases"), aliases).unwrap();
         let accounts = Accounts::new(account::Settings {
             domains: dir.path().join("domains"),
             maildir: format!("{}/mail/{{user}}", dir.path().display()),
@@ -46,7 +63,8 @@ impl World {
         let stores =
             Stores::new(store::Settings { hostname: "host".into(), coexist: false, default_folders: Vec::new() })
                 .unwrap();
-        let world = World { shared: Arc::new(Shared { settings, accounts: Arc::new(accounts), stores }), dir };
+        let shared = Shared { settings, accounts: Arc::new(accounts), stores, memory };
+        let world = World { shared: Arc::new(shared), dir };
         let home =
             store::Home { maildir: world.maildir("alice"), layout: Layout::Maildirpp, owner: store::Owner::Daemon };
         world.shared.stores.open(&home).unwrap().create(&Name::parse("Work").unwrap(), None).unwrap();

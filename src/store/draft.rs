@@ -21,8 +21,8 @@ use std::time::{Duration, SystemTime};
 use super::{Error, FILE_MODE, Owner, Result};
 use crate::fsio;
 
-/// Bytes gathered before they are written: one system call for most messages, and little enough for many drafts at once.
-const GATHER: usize = 64 * 1024;
+/// Bytes gathered before they are written: one system call for most messages, and little enough for ten thousand drafts at once.
+const GATHER: usize = 16 * 1024;
 
 /// A message being written in `tmp/`. Dropped without being delivered or appended, it is removed.
 #[derive(Debug)]
@@ -30,7 +30,8 @@ pub struct Draft {
     path: PathBuf,
     base: String,
     owner: Owner,
-    file: File,
+    /// `None` once it is closed.
+    file: Option<File>,
     gathered: Vec<u8>,
     /// A CR that ended the last piece: what it becomes depends on the next byte.
     held_cr: bool,
@@ -60,7 +61,7 @@ impl Draft {
             path,
             base,
             owner,
-            file,
+            file: Some(file),
             gathered: Vec::new(),
             held_cr: false,
             after_cr: false,
@@ -136,8 +137,9 @@ impl Draft {
 
     fn write_out(&mut self) -> Result<()> {
         if !self.gathered.is_empty() {
-            fsio::write(&self.file, &self.path, &self.gathered).map_err(|e| Error::io(&self.path, e))?;
+            fsio::write(self.open()?, &self.path, &self.gathered).map_err(|e| Error::io(&self.path, e))?;
             self.gathered.clear();
+            self.gathered.shrink_to(GATHER);
         }
         Ok(())
     }
@@ -157,10 +159,23 @@ impl Draft {
     pub fn sync(&mut self) -> Result<()> {
         self.finish()?;
         if self.synced < self.disk {
-            fsio::sync_all(&self.file, &self.path).map_err(|e| Error::io(&self.path, e))?;
+            fsio::sync_all(self.open()?, &self.path).map_err(|e| Error::io(&self.path, e))?;
             self.synced = self.disk;
         }
         Ok(())
+    }
+
+    /// [`Draft::sync`] the finished message and let go of the file, so that a message for a thousand recipients has not a thousand files
+    /// open. What is left to do needs its name only.
+    pub fn close(&mut self) -> Result<()> {
+        self.sync()?;
+        self.gathered = Vec::new();
+        self.file = None;
+        Ok(())
+    }
+
+    fn open(&self) -> Result<&File> {
+        self.file.as_ref().ok_or(Error::Cannot("the draft is closed"))
     }
 
     /// Give the message an INTERNALDATE, in seconds since 1970. Call before [`Draft::sync`] and after the last write.
@@ -171,10 +186,10 @@ impl Draft {
             Err(_) => SystemTime::UNIX_EPOCH.checked_sub(Duration::from_secs(date.unsigned_abs())),
         };
         let when = when.ok_or(Error::Cannot("date is out of range"))?;
-        self.file.set_times(FileTimes::new().set_modified(when)).map_err(|e| Error::io(&self.path, e))?;
+        self.open()?.set_times(FileTimes::new().set_modified(when)).map_err(|e| Error::io(&self.path, e))?;
         // Every file system holds these; of others some keep the nearest that they can (ext4: 1901 to 2446) and say nothing.
         if !(0..=i64::from(i32::MAX)).contains(&date) {
-            let kept = self.file.metadata().map_err(|e| Error::io(&self.path, e))?.mtime();
+            let kept = self.open()?.metadata().map_err(|e| Error::io(&self.path, e))?.mtime();
             if kept != date {
                 return Err(Error::Cannot("the file system cannot keep a date so far away"));
             }
@@ -202,7 +217,7 @@ impl Draft {
         source.finish()?;
         self.finish()?;
         let length = source.disk - mark.disk;
-        fsio::copy_range(&source.file, mark.disk, &self.file, &self.path, length)
+        fsio::copy_range(source.open()?, mark.disk, self.open()?, &self.path, length)
             .map_err(|e| Error::io(&self.path, e))?;
         self.disk += length;
         self.wire += source.wire - mark.wire;
