@@ -8,7 +8,7 @@
 //! - [`context`] is what a command may see and change, [`enabled`] what the client has switched on; [`view`] is what the client was told of the open mailbox.
 //! - [`source`] reads a message's file by blocks, [`section`] finds pieces of it, [`answer`] sends them.
 //! - [`search`] decides whether a message matches, [`hunt`] looks into bodies for it, [`searching`] goes through the mailbox, [`found`] tells
-//!   the result.
+//!   the result; [`gathering`] learns what [`sort`] and [`thread`] put in order.
 //! - [`reply`] and [`response`] write the answers.
 //!
 //! Nothing here knows a socket or a timer, and nothing here decides how mail lies on disk. To add an extension: a file in
@@ -21,6 +21,7 @@ pub mod context;
 pub mod enabled;
 pub mod found;
 pub mod frame;
+pub mod gathering;
 pub mod hunt;
 pub mod job;
 pub mod listing;
@@ -32,7 +33,9 @@ pub mod search;
 pub mod searching;
 pub mod section;
 pub mod session;
+pub mod sort;
 pub mod source;
+pub mod thread;
 pub mod view;
 
 #[cfg(test)]

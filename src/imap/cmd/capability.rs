@@ -8,7 +8,8 @@ use crate::imap::reply::Reply;
 /// What every client can use, in the state that it belongs to. Before login too, since many clients ask only once.
 const ALWAYS: &str = "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE \
                       SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS XLIST METADATA METADATA-SERVER LIST-METADATA \
-                      ESEARCH SEARCHRES WITHIN PARTIAL";
+                      ESEARCH SEARCHRES WITHIN PARTIAL SORT SORT=DISPLAY ESORT \
+                      THREAD=REFERENCES THREAD=REFS THREAD=ORDEREDSUBJECT I18NLEVEL=1";
 
 /// The capabilities that hold now, separated by spaces.
 pub fn list(context: &Context) -> String {

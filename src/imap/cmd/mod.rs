@@ -23,10 +23,12 @@ pub mod rename;
 pub mod search;
 pub mod select;
 pub mod setmetadata;
+pub mod sort;
 pub mod starttls;
 pub mod status;
 pub mod store;
 pub mod subscribe;
+pub mod thread;
 pub mod unselect;
 
 use super::context::Context;
@@ -138,6 +140,8 @@ pub static TABLE: &[Row] = {
         with_uid(row("EXPUNGE", S::SELECTED, All, expunge::begin)),
         with_uid(row("FETCH", S::SELECTED, ByNumber, fetch::begin)),
         with_uid(row("SEARCH", S::SELECTED, ByNumber, search::begin)),
+        with_uid(row("SORT", S::SELECTED, ByNumber, sort::begin)),
+        with_uid(row("THREAD", S::SELECTED, ByNumber, thread::begin)),
         with_uid(row("STORE", S::SELECTED, ByNumber, store::begin)),
         with_uid(row("COPY", S::SELECTED, All, copy::copy)),
         with_uid(row("MOVE", S::SELECTED, All, copy::move_)),

@@ -18,6 +18,7 @@ pub mod metadata;
 pub mod returns;
 pub mod search;
 pub mod set;
+pub mod sort;
 pub mod status;
 
 pub use cursor::Cursor;

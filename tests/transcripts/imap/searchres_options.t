@@ -56,8 +56,8 @@ given 9 messages in INBOX
 1> e4 search $
 1< * SEARCH 2 4 5
 1< e4 OK …
-1> e5 SEARCH RETURN (SAVE PARTIAL -2:-1 MIN MAX) 2,4:6,8
-1< * ESEARCH (TAG "e5") MIN 2 MAX 8 PARTIAL (-2:-1 6,8)
+1> e5 SEARCH RETURN (SAVE PARTIAL 4:5 MIN MAX) 2,4:6,8
+1< * ESEARCH (TAG "e5") MIN 2 MAX 8 PARTIAL (4:5 6,8)
 1< e5 OK …
 1> e6 search $
 1< * SEARCH 2 6 8
