@@ -74,6 +74,8 @@ fn shared(root: &Path) -> Arc<Shared> {
         clear_on_loopback: true,
         max_seats: 10,
         scram: account::Scram::Never,
+        masters: None,
+        oauth: None,
         secret_file: None,
     });
     let stores = Stores::new(store::Settings {

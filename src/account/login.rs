@@ -12,13 +12,19 @@
 //! [`Refusal::Credentials`], and the reason stands in our log only. Who failed often waits before the check (`slow`). A
 //! login that was right a short time ago costs no check and no wait (`remember`).
 //!
+//! A login by token (`bearer`) or by the client's certificate (`external`) costs no hash, but ends the same ways. The
+//! name `user*master` is a master user's, with his own password, who becomes `user`; both names are logged.
+//!
 //! Refuses an authorization identity that is another user's. Leaves nothing on disk.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bearer::Token;
+
 use super::keyring::{Keyring, Verdict};
+use super::oauth::Bearer;
 use super::password::{self, Keys, Stored};
 use super::scram::{Channel, Exchange, First, Wrong};
 use super::served::{Account, Found};
@@ -26,6 +32,9 @@ use super::step::{Mechanism, Refusal, Step};
 use super::{Accounts, Scram, domain};
 use crate::notice::Raiser;
 use crate::wire::{Answer, Peer, Secret, Tls, Work, sasl};
+
+mod bearer;
+mod external;
 
 /// A refusal comes this long, or a multiple of it, after the client had said everything. Longer than every check but a
 /// very costly one on a busy machine; then the next multiple hides how long it took.
@@ -48,6 +57,8 @@ pub struct Login {
     by: &'static str,
     /// The name that the client gave, when it did.
     name: String,
+    /// Was the name a master user's for somebody?
+    is_master: bool,
     began: Instant,
     state: State,
 }
@@ -62,10 +73,20 @@ enum State {
     ScramFirst(Channel),
     ScramLast(Exchange, Option<Arc<Account>>, Arc<Keyring>),
     ScramEnd(Arc<Account>),
+    /// OAUTHBEARER or XOAUTH2: the one message, and the host that the client asked TLS for.
+    Bearer(Bearer, Option<String>),
+    /// Waiting before the question whose a token is.
+    HeldToken(Token),
+    /// The authorization server is asked.
+    Asking(Token),
+    /// The client was told why; whatever it answers, it is over.
+    Denied,
+    /// EXTERNAL: the one message; the addresses of the client's certificate.
+    External(Vec<String>),
     /// Waiting before the check; how long the attempt took so far.
     Held(Check, Duration),
-    /// On the pool.
-    Checking(Option<Arc<Account>>, Option<Secret>),
+    /// On the pool; what is remembered if it is right.
+    Checking(Option<Arc<Account>>, Option<Key>),
     /// Waiting before the refusal.
     Failing,
     Done,
@@ -74,9 +95,12 @@ enum State {
 /// What is to be checked on the pool, and who is in if it is right.
 struct Check {
     account: Option<Arc<Account>>,
-    password: Option<Secret>,
+    key: Option<Key>,
     work: Work,
 }
+
+/// Under which a login is remembered: version of the file with the password, name, password.
+struct Key(u64, String, Secret);
 
 impl Login {
     /// Mechanisms to announce to this peer: none in clear off loopback; -PLUS only with an exporter. Empty means that
@@ -91,11 +115,15 @@ impl Login {
             Scram::Always => true,
             Scram::Never => false,
         };
+        let by_token = accounts.introspection.is_some();
+        let certified = tls.is_some_and(|tls| !tls.client.is_empty());
         let plus = scram && tls.is_some_and(|tls| tls.exporter.is_some());
         let allowed = |mechanism| match mechanism {
             Mechanism::ScramSha256Plus => plus,
             Mechanism::ScramSha256 => scram,
             Mechanism::Plain | Mechanism::Login => true,
+            Mechanism::OAuthBearer | Mechanism::XOAuth2 => by_token,
+            Mechanism::External => certified,
         };
         Mechanism::TABLE.iter().map(|row| row.0).filter(|mechanism| allowed(*mechanism)).collect()
     }
@@ -122,6 +150,9 @@ impl Login {
         login.state = match mechanism {
             Mechanism::Plain => State::Plain,
             Mechanism::Login => State::LoginName,
+            Mechanism::OAuthBearer => State::Bearer(Bearer::OAuthBearer, tls.and_then(|tls| tls.server_name.clone())),
+            Mechanism::XOAuth2 => State::Bearer(Bearer::XOAuth2, tls.and_then(|tls| tls.server_name.clone())),
+            Mechanism::External => State::External(tls.map(|tls| tls.client.clone()).unwrap_or_default()),
             Mechanism::ScramSha256 => State::ScramFirst(channel(false)),
             Mechanism::ScramSha256Plus => State::ScramFirst(channel(true)),
         };
@@ -148,6 +179,7 @@ impl Login {
             dismissal: peer.dismissal.clone(),
             by,
             name: String::new(),
+            is_master: false,
             began: Instant::now(),
             state: State::Done,
         }
@@ -155,6 +187,10 @@ impl Login {
 
     /// The client's line behind a challenge: base64 of its answer, or `*`.
     pub fn line(&mut self, line: &[u8]) -> Step {
+        if matches!(self.state, State::Denied) {
+            // RFC 7628 3.2.3: %x01 or an abort; neither can change anything.
+            return self.end_denied();
+        }
         match sasl::response(line) {
             sasl::Response::Data(message) => self.respond(&message),
             sasl::Response::Cancel => self.cancel(),
@@ -180,6 +216,9 @@ impl Login {
             }
             State::ScramFirst(channel) => self.scram_first(response, &channel),
             State::ScramLast(exchange, account, keyring) => self.scram_last(response, exchange, account, keyring),
+            State::Bearer(kind, server_name) => self.bearer(kind, server_name.as_deref(), response),
+            State::External(addresses) => self.external(&addresses, response),
+            State::Denied => self.end_denied(),
             State::ScramEnd(account) if response.is_empty() => self.grant(&account),
             _ => Step::Refused(Refusal::Malformed),
         }
@@ -193,8 +232,10 @@ impl Login {
 
     /// The answer of the work that was asked for.
     pub fn answered(&mut self, answer: Answer) -> Step {
-        let State::Checking(account, password) = std::mem::replace(&mut self.state, State::Done) else {
-            return Step::Refused(Refusal::Unavailable);
+        let (account, key) = match std::mem::replace(&mut self.state, State::Done) {
+            State::Checking(account, key) => (account, key),
+            State::Asking(token) => return self.told(&token, answer),
+            _ => return Step::Refused(Refusal::Unavailable),
         };
         // Work that panicked has another answer; then nobody is let in.
         let verdict = answer.downcast::<Verdict>().map_or(Verdict::Wrong, |verdict| *verdict);
@@ -202,9 +243,8 @@ impl Login {
         match verdict {
             Verdict::Wrong => self.fail("wrong password"),
             Verdict::Right => {
-                if let Some(password) = password {
-                    let login = &account.user.login;
-                    self.accounts.remembered.add(account.version, login, &password, Instant::now());
+                if let Some(Key(version, name, password)) = key {
+                    self.accounts.remembered.add(version, &name, &password, Instant::now());
                 }
                 self.grant(&account)
             }
@@ -223,6 +263,7 @@ impl Login {
                 self.began = Instant::now().checked_sub(spent).unwrap_or(self.began);
                 self.check(check)
             }
+            State::HeldToken(token) => self.ask(token),
             _ => Step::Refused(Refusal::Credentials),
         }
     }
@@ -239,24 +280,45 @@ impl Login {
     }
 
     fn check_password(&mut self, name: &str, authzid: &str, password: Secret) -> Step {
+        let (name, master) = self.accounts.split_master(name);
         self.called(name);
-        let account = match self.find(authzid) {
+        let mut account = match self.find(authzid) {
             Ok(account) => account,
             Err(step) => return step,
         };
-        if let Some(account) = &account
-            && self.accounts.remembered.knows(account.version, &account.user.login, &password, Instant::now())
+        // Whose password it has to be.
+        let mut checked = account.clone();
+        if let Some(master) = master {
+            checked = match self.accounts.master(master) {
+                Found::Yes(master) => Some(master).filter(|master| master.password.is_some()),
+                Found::No => None,
+                Found::Later(reason) => {
+                    tracing::warn!(client = %self.ip, login = ?self.name, %reason, "master user cannot be checked now");
+                    return Step::Refused(Refusal::Unavailable);
+                }
+            };
+            account = account.filter(|_| checked.is_some());
+            self.name = format!("{}*{}", self.name, master.chars().take(MAX_NAME).collect::<String>());
+            self.is_master = true;
+        }
+        let key = |checked: &Account, account: &Account| {
+            let master = self.is_master.then(|| format!("*{}", checked.user.login)).unwrap_or_default();
+            Key(checked.version, format!("{}{master}", account.user.login), password.clone())
+        };
+        let key = checked.as_ref().zip(account.as_ref()).map(|(checked, account)| key(checked, account));
+        if let (Some(Key(version, name, password)), Some(account)) = (&key, &account)
+            && self.accounts.remembered.knows(*version, name, password, Instant::now())
         {
             return self.grant(account);
         }
-        let stored = account.as_ref().and_then(|account| account.password.clone());
+        let stored = checked.and_then(|checked| checked.password.clone());
         let against = stored.or_else(|| self.accounts.decoy(&self.name)).or_else(|| Stored::parse(NOBODY).ok());
-        let given = password.clone();
+        let given = password;
         let work: Work = Box::new(move || {
             let right = against.is_some_and(|stored| stored.verify(&given));
             Box::new(if right { Verdict::Right } else { Verdict::Wrong })
         });
-        self.hold(Check { account, password: Some(password), work })
+        self.hold(Check { account, key, work })
     }
 
     fn scram_first(&mut self, message: &[u8], channel: &Channel) -> Step {
@@ -310,7 +372,7 @@ impl Login {
             Err(Wrong::Binding) => self.fail("nonce or channel binding do not fit"),
             Ok(proof) => {
                 let work: Work = Box::new(move || Box::new(keyring.verdict(&proof)));
-                self.hold(Check { account, password: None, work })
+                self.hold(Check { account, key: None, work })
             }
         }
     }
@@ -370,9 +432,9 @@ impl Login {
     }
 
     fn check(&mut self, check: Check) -> Step {
-        // Somebody whose login is locked is checked like everybody, and is not let in.
-        let account = check.account.filter(|account| account.password.is_some());
-        self.state = State::Checking(account, check.password);
+        // Somebody whose login is locked is checked like everybody, and is not let in; a master user is.
+        let account = check.account.filter(|account| account.password.is_some() || self.is_master);
+        self.state = State::Checking(account, check.key);
         Step::Work(check.work)
     }
 
@@ -381,7 +443,12 @@ impl Login {
         let user = account.user.clone();
         match self.accounts.seats.take(&user.login, self.dismissal.clone()) {
             Some(seat) => {
-                tracing::info!(client = %self.ip, login = %user.login, by = self.by, "logged in");
+                if self.is_master {
+                    let master = self.name.rsplit_once('*').map_or("", |(_, master)| master);
+                    tracing::info!(client = %self.ip, login = %user.login, master, by = self.by, "logged in as master");
+                } else {
+                    tracing::info!(client = %self.ip, login = %user.login, by = self.by, "logged in");
+                }
                 Step::Granted(user, seat)
             }
             None => {
@@ -393,10 +460,20 @@ impl Login {
 
     fn fail(&mut self, reason: &str) -> Step {
         let now = Instant::now();
-        tracing::info!(client = %self.ip, login = ?self.name, by = self.by, reason, "login failed");
-        self.accounts.slow.failed(self.ip, &self.name, now);
+        self.failed(reason, now);
         self.state = State::Failing;
         Step::Pause(until_tick(now.saturating_duration_since(self.began)))
+    }
+
+    fn failed(&self, reason: &str, now: Instant) {
+        tracing::info!(client = %self.ip, login = ?self.name, by = self.by, reason, "login failed");
+        self.accounts.slow.failed(self.ip, &self.name, now);
+    }
+
+    /// The failure was counted when the client was told.
+    fn end_denied(&mut self) -> Step {
+        self.state = State::Failing;
+        Step::Pause(until_tick(self.began.elapsed()))
     }
 }
 

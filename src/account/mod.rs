@@ -12,6 +12,7 @@
 //! | `resolve` | from an address to users |
 //! | `problems` | every mistake in the files, for `mailcote check` |
 //! | `password` | schemes |
+//! | `oauth` | tokens, and what an authorization server says of them |
 //! | `login`, `step`, `scram`, `keyring`, `slow`, `remember`, `seats` | login attempts |
 //!
 //! Refuses to guess: while a file cannot be read, the last good content stands, and whoever is not in it is told to
@@ -23,6 +24,7 @@ mod domains;
 mod keyring;
 mod lines;
 mod login;
+mod oauth;
 pub mod password;
 mod problems;
 mod remember;
@@ -45,6 +47,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 pub use lines::Problem;
 pub use login::Login;
+pub use oauth::OAuth;
 pub use resolve::{MAX_EXPANSION, MAX_NESTING};
 pub use seats::Seat;
 pub use step::{Mechanism, Refusal, Step};
@@ -54,11 +57,15 @@ use crate::mail::address::Address;
 use crate::store::{Home, Layout};
 use crate::wire::{Network, Secret};
 use domains::Domains;
+use oauth::Introspection;
 use remember::Remembered;
 use seats::Seats;
-use served::{Account, Found};
+use served::{Account, Found, Masters};
 use slow::Slow;
 use watched::USUAL;
+
+/// What stands between a user's name and the master user's who logs in for him.
+const MASTER_SEPARATOR: char = '*';
 
 /// How often it is looked whether users with open sessions were removed.
 pub const DISMISSAL_CHECK: Duration = Duration::from_secs(1);
@@ -137,6 +144,10 @@ pub struct Settings {
     pub max_seats: usize,
     /// Are SCRAM mechanisms announced?
     pub scram: Scram,
+    /// Users who may log in as anybody, `user*master`, in a file like a users file; none: nobody may.
+    pub masters: Option<PathBuf>,
+    /// How tokens are checked; none: there are no logins by token.
+    pub oauth: Option<OAuth>,
     /// 32 random bytes, made at first start, from which the salts of SCRAM for users without one come; if none, they
     /// change with every start.
     pub secret_file: Option<PathBuf>,
@@ -150,6 +161,8 @@ pub struct Accounts {
     secret: Secret,
     slow: Slow,
     remembered: Remembered,
+    masters: Option<Masters>,
+    introspection: Option<Introspection>,
     seats: Arc<Seats>,
     /// Versions of the users files when it was last looked who is gone.
     checked: Mutex<Vec<(String, u64)>>,
@@ -165,6 +178,8 @@ impl Accounts {
             secret,
             slow: Slow::new(settings.exempt.clone()),
             remembered: Remembered::new(random()?),
+            masters: settings.masters.clone().map(|file| Masters::new(file, &settings)),
+            introspection: settings.oauth.clone().map(|oauth| Introspection::new(oauth, random()?)).transpose()?,
             seats: Seats::new(settings.max_seats),
             checked: Mutex::default(),
             settings,
@@ -271,6 +286,19 @@ impl Accounts {
             (None, Some(reason)) => Found::Later(reason),
             (None, None) => Found::No,
         }
+    }
+
+    /// A login name taken apart: who, and the master user who wants to be him, where there are master users.
+    fn split_master<'a>(&self, name: &'a str) -> (&'a str, Option<&'a str>) {
+        match name.rsplit_once(MASTER_SEPARATOR).filter(|_| self.masters.is_some()) {
+            Some((name, master)) => (name, Some(master)),
+            None => (name, None),
+        }
+    }
+
+    /// The master user of this name.
+    fn master(&self, name: &str) -> Found<Arc<Account>> {
+        self.masters.as_ref().map_or(Found::No, |masters| masters.find(name))
     }
 
     /// Somebody's password, always the same one for a name: a login of a user who does not exist is checked against it,

@@ -34,6 +34,9 @@ impl Accounts {
                 );
             }
         }
+        if let (Some(masters), Some(file)) = (&self.masters, &self.settings.masters) {
+            all.extend(masters.problems().into_iter().map(|problem| (file.clone(), problem)));
+        }
         all.sort();
         all
     }

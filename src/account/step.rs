@@ -50,15 +50,24 @@ pub enum Mechanism {
     Plain,
     /// LOGIN, which never was a standard and which clients still use.
     Login,
+    /// EXTERNAL: the address in the client's certificate.
+    External,
+    /// OAUTHBEARER: a token, checked by the authorization server.
+    OAuthBearer,
+    /// XOAUTH2: the same before it was a standard.
+    XOAuth2,
 }
 
 impl Mechanism {
     /// Mechanisms and their names.
-    pub const TABLE: [(Mechanism, &'static str); 4] = [
+    pub const TABLE: [(Mechanism, &'static str); 7] = [
         (Mechanism::ScramSha256Plus, "SCRAM-SHA-256-PLUS"),
         (Mechanism::ScramSha256, "SCRAM-SHA-256"),
         (Mechanism::Plain, "PLAIN"),
         (Mechanism::Login, "LOGIN"),
+        (Mechanism::External, "EXTERNAL"),
+        (Mechanism::OAuthBearer, "OAUTHBEARER"),
+        (Mechanism::XOAuth2, "XOAUTH2"),
     ];
 
     /// The name to announce.

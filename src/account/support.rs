@@ -39,6 +39,8 @@ pub fn settings(domains: &std::path::Path) -> Settings {
         clear_on_loopback: true,
         max_seats: 2,
         scram: Scram::Auto,
+        masters: None,
+        oauth: None,
         secret_file: None,
     }
 }

@@ -10,7 +10,7 @@ use nix::unistd::{Group, Uid, User};
 use super::Done;
 use crate::account::{self, Accounts};
 use crate::config::{Config, Place, Problem, Problems, Service, Severity};
-use crate::net::{CertError, Certificates};
+use crate::net::{Authorities, CertError, Certificates, ClientAuthorities};
 
 /// What the systemd unit makes at start (`RuntimeDirectory=`).
 const RUNTIME_DIRECTORY: &str = "/run/mailcote";
@@ -47,7 +47,10 @@ pub fn run(args: &Args, file: &Path, out: &mut dyn Write) -> Done {
 fn problems(file: &Path) -> Vec<Problem> {
     let (config, mut problems) = Config::look(file);
     if let Some(config) = config {
-        problems.extend([accounts(&config), sockets(&config), certificates(&config), account(&config)].concat());
+        problems.extend(
+            [accounts(&config), sockets(&config), certificates(&config), authorities(&config), account(&config)]
+                .concat(),
+        );
     }
     problems
 }
@@ -122,6 +125,15 @@ fn certificates(config: &Config) -> Vec<Problem> {
         all.push(whole(said).warning());
     }
     all
+}
+
+/// CAs that cannot be read: of clients, and of the endpoint that tokens are checked at.
+fn authorities(config: &Config) -> Vec<Problem> {
+    let clients = config.tls.client_ca.as_deref().map(|file| ("tls.client_ca", ClientAuthorities::load(file).err()));
+    let endpoint = config.oauth.as_ref().and_then(|tokens| tokens.ca.as_deref());
+    let endpoint = endpoint.map(|file| ("oauth.ca", Authorities::load(Some(file)).err()));
+    let wrong = [clients, endpoint].into_iter().flatten();
+    wrong.filter_map(|(key, e)| Some(Problem::whole(&config.file, format!("{key}: {}", e?)))).collect()
 }
 
 /// The account to run as, which root must be able to become.

@@ -20,6 +20,8 @@ impl Config {
             clear_on_loopback: self.auth.allow_plain_on_loopback,
             max_seats: self.limits.connections_per_user,
             scram: self.auth.scram,
+            masters: self.auth.masters.clone(),
+            oauth: self.oauth.as_ref().map(|tokens| tokens.settings.clone()),
             secret_file: Some(self.auth.secret.clone()),
         }
     }

@@ -27,6 +27,7 @@ lmtp_group = ""
 [tls]
 certs = "certs"
 fallback = ""
+client_ca = ""
 
 [accounts]
 domains = "domains"
@@ -41,6 +42,18 @@ allow_plain_on_loopback = false
 exempt = []
 scram = "auto"
 secret = "/var/lib/mailcote/secret"
+masters = ""
+
+[oauth]
+introspection = ""
+client = ""
+secret = ""
+ca = ""
+username = "username"
+scope = ""
+configuration = ""
+cache = "60s"
+timeout = "10s"
 
 [mail]
 home = "/var/lib/mailcote/mail/{domain}/{user}/Maildir"

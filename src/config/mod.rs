@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::account::Scram;
+use crate::account::{OAuth, Scram};
 use crate::store::{Layout, Name, Role};
 use crate::wire::Network;
 
@@ -57,6 +57,8 @@ pub struct Config {
     pub accounts: Accounts,
     /// How logins are checked.
     pub auth: Auth,
+    /// Logins by token; none without an endpoint to ask.
+    pub oauth: Option<Tokens>,
     /// Where and how mail is kept.
     pub mail: Mail,
     /// What clients are told of this server.
@@ -154,6 +156,8 @@ pub struct Tls {
     pub certs: PathBuf,
     /// Certificate for clients that send no name or one we have none for; by default that of the host name, else the first.
     pub fallback: Option<String>,
+    /// CAs of client certificates; none: clients are not asked for any.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// `[accounts]`.
@@ -185,6 +189,17 @@ pub struct Auth {
     pub scram: Scram,
     /// File of 32 random bytes, made when it is missing.
     pub secret: PathBuf,
+    /// File of master users; none: there are none.
+    pub masters: Option<PathBuf>,
+}
+
+/// `[oauth]`.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// What is asked, and how the answer is read.
+    pub settings: OAuth,
+    /// CAs that the endpoint's certificate is checked by; none: those of the system.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[mail]` and `[folders]`.
@@ -279,6 +294,7 @@ impl Config {
             tls: Tls {
                 certs: r.get("tls.certs", |v| value::path(v, dir)),
                 fallback: Some(r.get("tls.fallback", value::text)).filter(|name| !name.is_empty()),
+                client_ca: r.get("tls.client_ca", |v| value::some_path(v, dir)),
             },
             accounts: Accounts {
                 domains: r.get("accounts.domains", |v| value::path(v, dir)),
@@ -293,7 +309,9 @@ impl Config {
                 exempt: r.get("auth.exempt", value::networks),
                 scram: r.get("auth.scram", value::scram),
                 secret: r.get("auth.secret", |v| value::path(v, dir)),
+                masters: r.get("auth.masters", |v| value::some_path(v, dir)),
             },
+            oauth: tokens(r, dir),
             mail: Mail {
                 home: r.get("mail.home", value::home),
                 layout: r.get("mail.layout", value::layout),
@@ -346,6 +364,25 @@ fn listeners(r: &mut read::Reader<'_>, dir: &Path) -> Vec<Listener> {
         }
     }
     all
+}
+
+fn tokens(r: &mut read::Reader<'_>, dir: &Path) -> Option<Tokens> {
+    let settings = OAuth {
+        endpoint: r.get("oauth.introspection", value::endpoint),
+        client: r.get("oauth.client", value::text),
+        secret_file: r.get("oauth.secret", |v| value::some_path(v, dir)),
+        username: r.get("oauth.username", value::word),
+        scope: r.get("oauth.scope", value::text),
+        configuration: r.get("oauth.configuration", value::text),
+        cache: r.get("oauth.cache", value::duration),
+        timeout: r.get("oauth.timeout", value::duration),
+    };
+    let tokens = Tokens { settings, ca: r.get("oauth.ca", |v| value::some_path(v, dir)) };
+    // RFC 7628 3.2.2: it will have the https scheme.
+    if !tokens.settings.configuration.is_empty() && !tokens.settings.configuration.starts_with("https://") {
+        r.note_at("oauth.configuration", "oauth.configuration: clients demand that it begins with https://");
+    }
+    Some(tokens).filter(|tokens| !tokens.settings.endpoint.is_empty())
 }
 
 fn folders(r: &mut read::Reader<'_>) -> Vec<(Name, Role)> {

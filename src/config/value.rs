@@ -136,6 +136,37 @@ pub fn path(value: &Value<'_>, dir: &Path) -> Read<PathBuf> {
     if text.is_empty() { bad(value, "a path is needed") } else { Ok(dir.join(text)) }
 }
 
+/// A path as [`path`] has it, or `""` for none.
+pub fn some_path(value: &Value<'_>, dir: &Path) -> Read<Option<PathBuf>> {
+    let text = text(value)?;
+    Ok(Some(dir.join(&text)).filter(|_| !text.is_empty()))
+}
+
+/// A string that is not empty.
+pub fn word(value: &Value<'_>) -> Read<String> {
+    let text = text(value)?;
+    if text.is_empty() { bad(value, "a name is needed") } else { Ok(text) }
+}
+
+/// A URL to ask, or `""` for none: HTTPS, or HTTP on this machine, where no one else can read the tokens.
+pub fn endpoint(value: &Value<'_>) -> Read<String> {
+    let text = text(value)?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
+    let name =
+        host.map(|host| if host.ends_with(']') { host } else { host.rsplit_once(':').map_or(host, |(name, _)| name) });
+    match name {
+        None if text.is_empty() => Ok(text),
+        None | Some("") => {
+            bad(value, format!("\"{text}\" is not a URL such as \"https://login.example.org/introspect\""))
+        }
+        Some(_) if text.starts_with("https://") || matches!(name, Some("localhost" | "127.0.0.1" | "[::1]")) => {
+            Ok(text)
+        }
+        Some(name) => bad(value, format!("tokens must not travel to {name} in clear; write https://")),
+    }
+}
+
 /// Where a user's Maildir is: an absolute path in which `{domain}` and `{user}` are filled in.
 pub fn home(value: &Value<'_>) -> Read<String> {
     let text = text(value)?;

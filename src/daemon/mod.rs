@@ -41,6 +41,9 @@ pub use services::Services;
 /// which hands in mail.
 const POSTFIX: &str = "postfix";
 
+/// Where the system keeps how names are looked up.
+const RESOLVER: [&str; 2] = ["/etc", "/run/systemd/resolve"];
+
 /// Mode of directories that we make for mail and state.
 const DIRECTORY_MODE: u32 = 0o700;
 
@@ -65,6 +68,8 @@ pub enum Error {
 pub struct Opened {
     listeners: Vec<(Service, Bound)>,
     certificates: Arc<Certificates>,
+    authorities: Option<net::Authorities>,
+    clients: Option<net::ClientAuthorities>,
 }
 
 /// A server that accepts connections.
@@ -128,7 +133,13 @@ impl Opened {
                     .ok_or_else(|| Error::Other("a listener without a service".into()))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Opened { listeners, certificates })
+        // Only an endpoint that is asked over HTTPS is checked.
+        let https = config.oauth.as_ref().filter(|tokens| tokens.settings.endpoint.starts_with("https:"));
+        let authorities = https.map(|tokens| net::Authorities::load(tokens.ca.as_deref())).transpose();
+        let authorities = authorities.map_err(|e| Error::Other(format!("oauth.ca: {e}")))?;
+        let clients = config.tls.client_ca.as_deref().map(net::ClientAuthorities::load).transpose();
+        let clients = clients.map_err(|e| Error::Other(format!("tls.client_ca: {e}")))?;
+        Ok(Opened { listeners, certificates, authorities, clients })
     }
 }
 
@@ -144,7 +155,8 @@ impl Running {
             })
             .collect();
         let certificates = opened.certificates;
-        let server = Server::start(config.net(), Some(certificates.clone()), endpoints)
+        let settings = net::Settings { authorities: opened.authorities, clients: opened.clients, ..config.net() };
+        let server = Server::start(settings, Some(certificates.clone()), endpoints)
             .map_err(|e| Error::Other(format!("cannot start: {e}")))?;
         for (name, address) in server.addresses() {
             info!(service = name, %address, "listening");
@@ -282,6 +294,13 @@ fn paths(config: &Config, accounts: &Accounts) -> sandbox::Paths {
         paths.read(readable);
     }
     paths.certificates(&config.tls.certs);
+    if let Some(directory) = config.auth.masters.as_deref().and_then(Path::parent) {
+        paths.read(directory);
+    }
+    if config.oauth.is_some() {
+        // What the system's resolver reads to look up the endpoint's name, at every question.
+        RESOLVER.iter().for_each(|path| paths.read(Path::new(path)));
+    }
     let root = mail_root(&config.mail.home);
     for user in accounts.users() {
         let home = user.home.maildir.parent().unwrap_or(&user.home.maildir);

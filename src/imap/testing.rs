@@ -34,6 +34,8 @@ impl World {
             clear_on_loopback: true,
             max_seats: 10,
             scram: account::Scram::Auto,
+            masters: None,
+            oauth: None,
             secret_file: None,
         });
         let stores =

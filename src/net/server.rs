@@ -75,7 +75,10 @@ impl Server {
         certificates: Option<Arc<Certificates>>,
         endpoints: Vec<Endpoint>,
     ) -> io::Result<Server> {
-        let tls = certificates.map(Acceptor::new).transpose().map_err(io::Error::other)?;
+        let tls = certificates
+            .map(|certificates| Acceptor::new(certificates, settings.clients.as_ref()))
+            .transpose()
+            .map_err(io::Error::other)?;
         if let Some(e) = endpoints.iter().find(|e| e.bound.listener.tls && tls.is_none()) {
             let name = &e.bound.listener.name;
             return Err(io::Error::other(format!("listener `{name}` wants TLS, but there is no certificate")));

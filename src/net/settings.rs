@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Authorities;
+use super::{Authorities, ClientAuthorities};
 use crate::wire::Network;
 
 /// Connections at once, by default. An idle one costs a few KiB and one file descriptor.
@@ -35,6 +35,8 @@ pub struct Settings {
     pub drain: Duration,
     /// By whom servers are checked that sessions ask over HTTPS; none: only HTTP can be asked.
     pub authorities: Option<Authorities>,
+    /// Who signs certificates of clients; none: clients are not asked for any.
+    pub clients: Option<ClientAuthorities>,
 }
 
 impl Default for Settings {
@@ -47,6 +49,7 @@ impl Default for Settings {
             threads: 0,
             drain: DEFAULT_DRAIN,
             authorities: None,
+            clients: None,
         }
     }
 }

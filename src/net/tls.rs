@@ -1,18 +1,25 @@
 //! TLS 1.2 and 1.3 on a connection, by rustls over ring.
 //!
-//! Owns the one server configuration; the certificates are [`Certificates`]' business. Client certificates are not asked for.
+//! Owns the one server configuration; the certificates are [`Certificates`]' business. A client's certificate is
+//! asked for where the configuration names CAs for it, and need not be shown; one that they did not sign ends the handshake.
 //! Sessions resume by tickets whose key lives in this process only, so nothing about them is kept in memory
 //! or on disk. 0-RTT is off: a login must not be replayable.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{ProtocolVersion, RootCertStore, ServerConfig, ServerConnection};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::cert::Certificates;
+use super::identity;
 use super::stream::Socket;
 use crate::wire::Tls;
 
@@ -34,11 +41,17 @@ pub struct Acceptor(TlsAcceptor);
 
 impl Acceptor {
     /// For these certificates.
-    pub fn new(certificates: Arc<Certificates>) -> Result<Acceptor, rustls::Error> {
-        let mut config = ServerConfig::builder_with_provider(certificates.provider())
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-            .with_no_client_auth()
-            .with_cert_resolver(certificates);
+    pub fn new(
+        certificates: Arc<Certificates>,
+        clients: Option<&ClientAuthorities>,
+    ) -> Result<Acceptor, rustls::Error> {
+        let config = ServerConfig::builder_with_provider(certificates.provider())
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+        let config = match clients {
+            Some(clients) => config.with_client_cert_verifier(clients.0.clone()),
+            None => config.with_no_client_auth(),
+        };
+        let mut config = config.with_cert_resolver(certificates);
         config.ticketer = rustls::crypto::ring::Ticketer::new()?;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.send_tls13_tickets = TICKETS;
@@ -53,6 +66,27 @@ impl Acceptor {
             .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no TLS handshake in time"))??;
         let agreed = agreed(stream.get_ref().1);
         Ok((Box::new(stream), agreed))
+    }
+}
+
+/// Who signs certificates of clients.
+#[derive(Debug, Clone)]
+pub struct ClientAuthorities(Arc<dyn ClientCertVerifier>);
+
+impl ClientAuthorities {
+    /// The CAs in `file` (PEM).
+    ///
+    /// # Errors
+    /// In words: the file cannot be read, or no CA is in it.
+    pub fn load(file: &Path) -> Result<ClientAuthorities, String> {
+        let told = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(file).map_err(|e| told(&e))? {
+            roots.add(certificate.map_err(|e| told(&e))?).map_err(|e| told(&e))?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).allow_unauthenticated();
+        Ok(ClientAuthorities(verifier.build().map_err(|e| told(&e))?))
     }
 }
 
@@ -71,6 +105,11 @@ fn agreed(connection: &ServerConnection) -> Tls {
         // RFC 9266 section 4.2 allows it under TLS 1.2 only with the extended master secret, which rustls does not tell.
         exporter: (version == Some(ProtocolVersion::TLSv1_3)).then(|| exporter(connection)).flatten(),
         server_name: connection.server_name().map(str::to_owned),
+        // Only certificates that were verified are kept by rustls.
+        client: connection
+            .peer_certificates()
+            .and_then(|chain| chain.first())
+            .map_or(Vec::new(), |leaf| identity::addresses(leaf)),
     }
 }
 

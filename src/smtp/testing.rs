@@ -57,6 +57,8 @@ impl World {
             clear_on_loopback: false,
             max_seats: 10,
             scram: account::Scram::Auto,
+            masters: None,
+            oauth: None,
             secret_file: None,
         })
         .unwrap();

@@ -132,6 +132,8 @@ pub struct Tls {
     pub exporter: Option<[u8; 32]>,
     /// Server name that the client asked for.
     pub server_name: Option<String>,
+    /// Mail addresses in the client's certificate, if it showed one that was verified.
+    pub client: Vec<String>,
 }
 
 /// Who is at the other end.

@@ -31,6 +31,7 @@ pub fn made_up_tls() -> Tls {
         cipher: "TLS_AES_256_GCM_SHA384".into(),
         exporter: Some([7; 32]),
         server_name: None,
+        client: Vec::new(),
     }
 }
 

@@ -33,6 +33,8 @@ fn world() -> World {
         clear_on_loopback: true,
         max_seats: 10,
         scram: Scram::Auto,
+        masters: None,
+        oauth: None,
         secret_file: None,
     });
     let stores =
