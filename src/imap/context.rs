@@ -9,6 +9,8 @@
 //!                            ^-----------------------------------------------+
 //! ```
 //!
+//! UNAUTHENTICATE leads from both back to NotAuthenticated (RFC 8437 5).
+//!
 //! (RFC 3501 section 3.) The state is an enum, so that nothing of a mailbox can be touched when none is selected.
 
 use std::sync::Arc;
@@ -105,6 +107,13 @@ impl Context {
             followed: Vec::new(),
             lone: None,
         }
+    }
+
+    /// Forget everything but the connection itself and its TLS (RFC 8437 3): a context made anew cannot keep what a new
+    /// extension puts into it.
+    pub fn begin_anew(&mut self) {
+        let (tls, serial) = (self.tls.take(), self.serial);
+        *self = Context { tls, serial, ..Context::new(self.shared.clone(), self.peer.clone()) };
     }
 
     /// Can TLS be started?

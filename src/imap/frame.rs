@@ -113,9 +113,9 @@ impl Frame {
         Frame { command: Vec::new(), line: 0, text: 0, literals: 0, place: Place::Text, dropped: 0, logged_in: false }
     }
 
-    /// The limits after login hold from here on.
-    pub fn logged_in(&mut self) {
-        self.logged_in = true;
+    /// The limits after login hold from here on, or those before it. Returns whether that is a change.
+    pub fn set_logged_in(&mut self, logged_in: bool) -> bool {
+        std::mem::replace(&mut self.logged_in, logged_in) != logged_in
     }
 
     /// Read on until there is something to say.

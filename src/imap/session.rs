@@ -264,8 +264,10 @@ impl Imap {
             }
         }
         reply.write(&running.tag, out);
-        if self.context.access().is_ok() {
-            self.frame.logged_in();
+        let logged_in = self.context.access().is_ok();
+        if self.frame.set_logged_in(logged_in) && !logged_in {
+            // UNAUTHENTICATE: there is as much time for the next login as for the first.
+            self.unproven = Unproven::begin();
         }
         self.count(&reply, out)
     }

@@ -15,6 +15,8 @@ const ALWAYS: &str = "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE NAMESPACE CHILDR
 pub fn list(context: &Context) -> String {
     let mut all = String::from(ALWAYS);
     if !matches!(context.state, State::NotAuthenticated) {
+        // RFC 8437 3 lets it be told after the login, where it can be used.
+        all.push_str(" UNAUTHENTICATE");
         return all;
     }
     if context.may_start_tls() {

@@ -29,6 +29,7 @@ pub mod status;
 pub mod store;
 pub mod subscribe;
 pub mod thread;
+pub mod unauthenticate;
 pub mod unselect;
 
 use super::context::Context;
@@ -133,6 +134,7 @@ pub static TABLE: &[Row] = {
         row("GETMETADATA", S::LOGGED_IN, All, getmetadata::begin),
         Row { literal: Some(setmetadata::announced), ..row("SETMETADATA", S::LOGGED_IN, All, setmetadata::begin) },
         row("IDLE", S::LOGGED_IN, All, idle::begin),
+        row("UNAUTHENTICATE", S::LOGGED_IN, Nothing, unauthenticate::begin),
         // Selected.
         row("CHECK", S::SELECTED, All, check::begin),
         row("CLOSE", S::SELECTED, Nothing, close::begin),

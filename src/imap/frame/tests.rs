@@ -95,7 +95,7 @@ fn long_lines_are_refused_once_and_the_next_is_whole() {
         assert_eq!(found(&untagged), ["!* Command line is too long", "b"]);
     }
     let mut frame = Frame::new();
-    frame.logged_in();
+    frame.set_logged_in(true);
     assert_eq!(feed(&mut frame, long.as_bytes(), 1000).0.len(), 2);
 }
 
