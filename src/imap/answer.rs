@@ -31,6 +31,8 @@ pub struct Wanted {
     pub extent: Option<Extent>,
     /// Does one of them set \Seen?
     pub sets_seen: bool,
+    /// The client keeps mod-sequences: it is told UID and MODSEQ with flags that this command changed (RFC 7162 3.2.4).
+    pub condstore: bool,
 }
 
 impl Wanted {
@@ -41,13 +43,14 @@ impl Wanted {
         }
         let extent = items.iter().filter_map(extent).max();
         let sets_seen = items.iter().any(|item| matches!(item, Item::Section(section) if !section.peek));
-        Wanted { items, extent, sets_seen }
+        Wanted { items, extent, sets_seen, condstore: false }
     }
 }
 
 fn extent(item: &Item) -> Option<Extent> {
     match item {
         Item::Flags | Item::InternalDate | Item::Size | Item::Uid => None,
+        Item::Modseq | Item::SaveDate | Item::EmailId | Item::ThreadId => None,
         Item::Envelope => Some(Extent::Header),
         Item::Section(section) => Some(match (section::need(section), &section.what) {
             (Need::Header, what) if *what != super::parse::fetch::What::Text => Extent::Header,
@@ -76,6 +79,12 @@ pub struct Facts {
     pub date: i64,
     /// RFC822.SIZE, if wanted.
     pub size: u64,
+    /// Mod-sequence.
+    pub modseq: u64,
+    /// SAVEDATE, if wanted.
+    pub saved: Option<i64>,
+    /// EMAILID, if wanted.
+    pub email_id: String,
 }
 
 /// What one response leaves for the next of the same message: clients fetch a big one part by part and slice by
@@ -137,9 +146,8 @@ impl Answer {
             }
             self.go_on(item, names, out, budget)?;
         }
-        if self.facts.tell_flags && !wanted.items.contains(&Item::Flags) {
-            out.put(" ");
-            self.flags(names, out);
+        if self.facts.tell_flags {
+            self.tell_flags(wanted, names, out);
         }
         out.line(")");
         Ok(true)
@@ -191,6 +199,7 @@ impl Answer {
             Item::Envelope => Need::Header,
             Item::Body | Item::BodyStructure => Need::Tree,
             Item::Flags | Item::InternalDate | Item::Size | Item::Uid => Need::File,
+            Item::Modseq | Item::SaveDate | Item::EmailId | Item::ThreadId => Need::File,
         };
         if self.must_scan(need)? {
             self.work = Work::Scan(Box::default(), 0);
@@ -204,6 +213,15 @@ impl Answer {
             Item::Uid => out.put(format!("UID {}", self.facts.uid)),
             Item::InternalDate => out.put(format!("INTERNALDATE \"{}\"", date::imap(self.facts.date))),
             Item::Size => out.put(format!("RFC822.SIZE {}", self.facts.size)),
+            Item::Modseq => out.put(format!("MODSEQ ({})", self.facts.modseq)),
+            Item::SaveDate => match self.facts.saved {
+                Some(saved) => out.put(format!("SAVEDATE \"{}\"", date::imap(saved))),
+                None => out.put("SAVEDATE NIL"),
+            },
+            Item::EmailId => out.put(format!("EMAILID ({})", self.facts.email_id)),
+            // RFC 8474 5.2: NIL for all where nothing is computed. An id may never change once told, and which messages belong together
+            // is only known when the last of them has come.
+            Item::ThreadId => out.put("THREADID NIL"),
             Item::Envelope => self.envelope(out),
             Item::Body => self.structure("BODY ", false, out),
             Item::BodyStructure => self.structure("BODYSTRUCTURE ", true, out),
@@ -220,6 +238,21 @@ impl Answer {
         }
         source.read_header()?;
         Ok(need == Need::Tree || !source.header().1)
+    }
+
+    /// What this command changed, as far as it is not among the items.
+    fn tell_flags(&self, wanted: &Wanted, names: &[String], out: &mut Out) {
+        let lacks = |item| !wanted.items.contains(&item);
+        if lacks(Item::Flags) {
+            out.put(" ");
+            self.flags(names, out);
+        }
+        if wanted.condstore && lacks(Item::Uid) {
+            out.put(format!(" UID {}", self.facts.uid));
+        }
+        if wanted.condstore && lacks(Item::Modseq) {
+            out.put(format!(" MODSEQ ({})", self.facts.modseq));
+        }
     }
 
     fn flags(&self, names: &[String], out: &mut Out) {

@@ -22,7 +22,7 @@ use super::answer::Memory;
 use super::cmd::States;
 use super::cmd::append::Upload;
 use super::enabled::Enabled;
-use super::reply::Reply;
+use super::reply::{Condition, Reply};
 use super::view::{Own, View};
 use crate::account::{Login, Seat, User};
 use crate::notice::Notice;
@@ -144,6 +144,7 @@ impl Context {
     /// only `woken` does not wait for one that is at work: it is woken again.
     pub fn announce(&mut self, expunges: bool, with_uid: bool, woken: bool, out: &mut Out) -> store::Result<bool> {
         self.announce_annotations(out);
+        let enabled = self.enabled;
         let State::Selected(_, selected) = &mut self.state else {
             return Ok(true);
         };
@@ -156,7 +157,29 @@ impl Context {
             }
             view.collect(mailbox, expunges, Own::None);
         }
-        Ok(view.flush(mailbox, *read_only, with_uid, out))
+        Ok(view.flush(mailbox, *read_only, with_uid, enabled, out))
+    }
+
+    /// The client keeps mod-sequences from now on. The first command that says so learns where the open mailbox stands (RFC 7162 3.1).
+    pub fn enable_condstore(&mut self, out: &mut Out) {
+        if !std::mem::replace(&mut self.enabled.condstore, true)
+            && let State::Selected(_, selected) = &self.state
+        {
+            out.line(format!("* OK [HIGHESTMODSEQ {}] Mod-sequences are told from now on", selected.view.synced()));
+        }
+    }
+
+    /// At the end of a command: tell a client that keeps mod-sequences how far it knows everything, where it could not know
+    /// (RFC 7162 section 6), in the reply if that has no other code.
+    pub fn add_sync_point(&mut self, reply: Reply, out: &mut Out) -> Reply {
+        let (State::Selected(_, selected), true) = (&mut self.state, self.enabled.condstore) else { return reply };
+        let Some(modseq) = selected.view.take_sync_point(self.enabled.qresync) else { return reply };
+        let code = format!("HIGHESTMODSEQ {modseq}");
+        if reply.condition == Condition::Ok && reply.code.is_none() {
+            return Reply { code: Some(code.into()), ..reply };
+        }
+        Reply::ok_code(code, "All up to there was told").write("*", out);
+        reply
     }
 
     /// The login; commands whose row demands one can count on it.
@@ -195,12 +218,14 @@ impl Context {
         Ok(selected)
     }
 
-    /// Leave the open mailbox, if any.
-    pub fn unselect(&mut self) {
+    /// Leave the open mailbox; was there one?
+    pub fn unselect(&mut self) -> bool {
+        let was_open = matches!(self.state, State::Selected(..));
         self.state = match std::mem::replace(&mut self.state, State::Logout) {
             State::Selected(access, _) => State::Authenticated(access),
             other => other,
         };
+        was_open
     }
 
     /// Open a mailbox.

@@ -9,6 +9,7 @@
 //! - [`source`] reads a message's file by blocks, [`section`] finds pieces of it, [`answer`] sends them.
 //! - [`search`] decides whether a message matches, [`hunt`] looks into bodies for it, [`searching`] goes through the mailbox, [`found`] tells
 //!   the result; [`gathering`] learns what [`sort`] and [`thread`] put in order.
+//! - [`resync`] tells a client that comes back what went away meanwhile.
 //! - [`reply`] and [`response`] write the answers.
 //!
 //! Nothing here knows a socket or a timer, and nothing here decides how mail lies on disk. To add an extension: a file in
@@ -29,6 +30,7 @@ pub mod parse;
 pub mod pattern;
 pub mod reply;
 pub mod response;
+pub mod resync;
 pub mod search;
 pub mod searching;
 pub mod section;

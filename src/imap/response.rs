@@ -4,7 +4,7 @@
 
 pub use crate::mail::render::{nstring, string};
 use crate::mail::{Flags, utf7};
-use crate::store::Name;
+use crate::store::{Mailbox, Name};
 
 /// RFC 3501 astring: an atom where possible, since people read it.
 pub fn astring(out: &mut Vec<u8>, value: &[u8]) {
@@ -17,6 +17,11 @@ pub fn astring(out: &mut Vec<u8>, value: &[u8]) {
 /// A mailbox name in modified UTF-7 (RFC 3501 5.1.3).
 pub fn mailbox(out: &mut Vec<u8>, name: &Name) {
     astring(out, utf7::encode(name.as_str()).as_bytes());
+}
+
+/// A mailbox's ObjectID (RFC 8474 section 4).
+pub fn mailbox_id(mailbox: &Mailbox) -> String {
+    format!("F{}", mailbox.guid())
 }
 
 /// `(\Seen \Recent Work)`: system flags, `\Recent` if so, and the keywords whose bit is set. A bit that has no name, or an empty

@@ -263,6 +263,7 @@ impl Imap {
                 Err(error) => drop(Reply::from(error)),
             }
         }
+        let reply = self.context.add_sync_point(reply, out);
         reply.write(&running.tag, out);
         let logged_in = self.context.access().is_ok();
         if self.frame.set_logged_in(logged_in) && !logged_in {

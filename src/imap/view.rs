@@ -10,6 +10,10 @@
 //! nothing. If something did, one pass over the messages in memory compares them with the list; a message
 //! whose mod-sequence is higher than any seen before has new flags. So a view costs four bytes a message, and not a copy of
 //! every flag.
+//!
+//! A client that keeps mod-sequences takes the highest that it was told for the point up to which it knows everything (RFC 7162 section 6).
+//! Where that is not so, because an expunge is held back or a message changed again while it was told, the view knows
+//! the true point, [`View::take_sync_point`], and the reply says it.
 
 mod announce;
 mod pick;
@@ -44,6 +48,10 @@ pub struct View {
     held: bool,
     /// The search result variable (RFC 5182), see [`View::save`].
     saved: Vec<(u32, u32)>,
+    /// Everything up to this mod-sequence was told, or is in the queue.
+    synced: u64,
+    /// What the client makes of this command's responses.
+    tally: Tally,
     queue: Queue,
 }
 
@@ -54,17 +62,45 @@ pub enum Own<'a> {
     None,
     /// Tell the flags of these UIDs (ascending), changed or not (RFC 3501 6.4.6).
     Echo(&'a [u32]),
-    /// Do not tell the flags of these messages (ascending UIDs) if they are just these: the client knows them (`.SILENT`).
-    Silent(&'a [(u32, Flags, u128)]),
+    /// Do not tell the flags of these messages (ascending UIDs) if they are just these: the client knows them. If they changed, or if
+    /// it was a `conditional` STORE, it wants the mod-sequence all the same (RFC 7162 3.1.3).
+    Silent {
+        /// UID, flags and keywords.
+        known: &'a [(u32, Flags, u128)],
+        /// See there.
+        conditional: bool,
+    },
+    /// As [`Own::Silent`], and the mod-sequence was told, too.
+    Told(&'a [(u32, Flags, u128)]),
+}
+
+/// What a client that keeps mod-sequences was told by the command in progress.
+#[derive(Debug, Default)]
+struct Tally {
+    /// The highest mod-sequence.
+    highest: u64,
+    /// There were expunges, told as VANISHED.
+    vanished: bool,
+    /// An earlier reply named a sync point lower than what had been told.
+    lowered: bool,
+}
+
+/// How much of a message is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tell {
+    Flags,
+    /// The flags are as the client knows.
+    Modseq,
 }
 
 impl View {
     /// Look at a mailbox for the first time. Everything that is there counts as told: the caller says EXISTS, RECENT and FLAGS.
     pub fn open(mailbox: &Mailbox, peek: bool) -> View {
         let mut view = View { peek, generation: mailbox.generation(), ..View::default() };
-        mailbox.read(|messages| {
+        mailbox.read_to(|messages, highest| {
             view.uids = messages.iter().map(|message| message.uid).collect();
-            view.modseq = messages.iter().map(|message| message.modseq).max().unwrap_or(0);
+            // Not the highest of the messages: a STORE that is at work will give it to others, too.
+            (view.modseq, view.synced) = (highest, highest);
         });
         view.keywords = mailbox.keywords();
         view.recent = mailbox.claim_recent(peek);
@@ -154,7 +190,7 @@ impl View {
         if same && !(self.held && expunges) {
             return;
         }
-        let arrived = mailbox.read(|messages| self.look(messages, expunges, own));
+        let arrived = mailbox.read_to(|messages, highest| self.look(messages, highest, expunges, own));
         self.generation = generation;
         if arrived {
             self.claim_recent(mailbox.claim_recent(self.peek));
@@ -167,10 +203,14 @@ impl View {
         }
     }
 
-    /// Find and queue what is different in the folder. Returns whether there are new messages.
-    fn look(&mut self, messages: &[Message], expunges: bool, own: Own<'_>) -> bool {
+    /// Find and queue what is different in the folder, all of it up to `highest`. Returns whether there are new messages.
+    fn look(&mut self, messages: &[Message], highest: u64, expunges: bool, own: Own<'_>) -> bool {
         let (gone, arrived) = self.compare(messages, own);
+        self.modseq = self.modseq.max(highest);
         self.held = !gone.is_empty() && !expunges;
+        if !self.held {
+            self.synced = self.modseq;
+        }
         if expunges {
             self.forget(&gone);
         }
@@ -182,7 +222,7 @@ impl View {
     /// to the list here).
     fn compare(&mut self, messages: &[Message], own: Own<'_>) -> (Vec<usize>, bool) {
         let known = self.uids.len();
-        let (mut index, mut gone, mut modseq) = (0, Vec::new(), self.modseq);
+        let (mut index, mut gone) = (0, Vec::new());
         for message in messages {
             while index < known && self.uids[index] < message.uid {
                 gone.push(index);
@@ -192,16 +232,14 @@ impl View {
                 self.uids.push(message.uid);
             } else if self.uids[index] == message.uid {
                 index += 1;
-                if own.tells(message, message.modseq > self.modseq) {
-                    self.queue.flags.push(message.uid);
+                if let Some(tell) = own.tells(message, message.modseq > self.modseq) {
+                    self.queue.flags.push((message.uid, tell));
                 }
             }
             // Else: a UID below told ones that the client does not know. It came back from the dead; a number in the
             // middle cannot be given any more, so this session does not see it.
-            modseq = modseq.max(message.modseq);
         }
         gone.extend(index..known);
-        self.modseq = modseq;
         (gone, self.uids.len() > known)
     }
 
@@ -210,7 +248,8 @@ impl View {
             return;
         }
         // Written from the highest number down, so that no response changes the meaning of the next.
-        self.queue.expunged.extend(gone.iter().filter_map(|index| u32::try_from(index + 1).ok()));
+        let row = |index: &usize| Some((u32::try_from(index + 1).ok()?, *self.uids.get(*index)?));
+        self.queue.expunged.extend(gone.iter().filter_map(row));
         let mut next = gone.iter().copied().peekable();
         let (mut index, recent) = (0, &mut self.recent);
         self.uids.retain(|uid| {
@@ -229,6 +268,30 @@ impl View {
         self.recent.dedup();
     }
 
+    /// The client was told `modseq` of a message in answer to its command.
+    pub fn told_modseq(&mut self, modseq: u64) {
+        self.tally.highest = self.tally.highest.max(modseq);
+    }
+
+    /// Messages were expunged by the command in progress, told of or not.
+    pub fn expunged_some(&mut self) {
+        self.tally.vanished = true;
+    }
+
+    /// Everything up to this mod-sequence was told.
+    pub fn synced(&self) -> u64 {
+        self.synced
+    }
+
+    /// At the end of a command: the sync point, if the client would not find it by itself, or if it must be said (RFC 7162 3.2.7, section 6).
+    pub fn take_sync_point(&mut self, qresync: bool) -> Option<u64> {
+        let tally = std::mem::take(&mut self.tally);
+        let lower = tally.highest > self.synced;
+        self.tally.lowered = lower || tally.lowered && self.held;
+        let say = lower || tally.lowered && !self.held || tally.vanished && qresync;
+        say.then_some(self.synced)
+    }
+
     /// The same folder was opened again, under another name: look at everything next time.
     pub fn reopened(&mut self) {
         self.generation = NEVER;
@@ -236,17 +299,18 @@ impl View {
 }
 
 impl Own<'_> {
-    /// Is the client told the flags of `message`, which `changed` since the last look or did not?
-    fn tells(self, message: &Message, changed: bool) -> bool {
+    /// What is the client told of `message`, which `changed` since the last look or did not?
+    fn tells(self, message: &Message, changed: bool) -> Option<Tell> {
+        let expected = |known: &[(u32, Flags, u128)]| {
+            let found = known.binary_search_by_key(&message.uid, |known| known.0);
+            found.is_ok_and(|at| (message.flags, message.keywords) == (known[at].1, known[at].2))
+        };
         match self {
-            Own::None => changed,
-            Own::Echo(uids) => changed || uids.binary_search(&message.uid).is_ok(),
-            Own::Silent(known) => {
-                let as_expected = known
-                    .binary_search_by_key(&message.uid, |known| known.0)
-                    .is_ok_and(|at| (message.flags, message.keywords) == (known[at].1, known[at].2));
-                changed && !as_expected
-            }
+            Own::None => changed.then_some(Tell::Flags),
+            Own::Echo(uids) => (changed || uids.binary_search(&message.uid).is_ok()).then_some(Tell::Flags),
+            Own::Silent { known, conditional } if expected(known) => (changed || conditional).then_some(Tell::Modseq),
+            Own::Told(known) if expected(known) => None,
+            Own::Silent { .. } | Own::Told(_) => changed.then_some(Tell::Flags),
         }
     }
 }
@@ -254,6 +318,7 @@ impl Own<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::imap::enabled::Enabled;
     use crate::wire::Out;
 
     fn message(uid: u32, flags: Flags, modseq: u64) -> Message {
@@ -265,17 +330,25 @@ mod tests {
         uids.iter().map(|uid| message(*uid, Flags::NONE, u64::from(*uid))).collect()
     }
 
+    fn highest(messages: &[Message]) -> u64 {
+        messages.iter().map(|message| message.modseq).max().unwrap_or(0)
+    }
+
     fn view(uids: &[u32]) -> View {
         let mut view = View::default();
-        view.look(&folder(uids), true, Own::None);
+        view.look(&folder(uids), highest(&folder(uids)), true, Own::None);
         view.queue = Queue::default();
         view
     }
 
     fn told(view: &mut View, messages: &[Message]) -> String {
+        told_to(view, messages, Enabled::default())
+    }
+
+    fn told_to(view: &mut View, messages: &[Message], enabled: Enabled) -> String {
         let mut out = Out::new();
-        assert!(view.write_counts(false, &mut out));
-        while !view.write_fetches(messages, false, &mut out) {}
+        assert!(view.write_counts(false, enabled, &mut out));
+        while !view.write_fetches(messages, false, enabled, &mut out) {}
         String::from_utf8_lossy(out.bytes()).replace("\r\n", "; ")
     }
 
@@ -283,7 +356,7 @@ mod tests {
     fn arrivals_and_expunges() {
         let mut view = view(&[1, 2, 3, 4, 5]);
         let now = folder(&[2, 4, 5, 6, 7]);
-        assert!(view.look(&now, true, Own::None));
+        assert!(view.look(&now, highest(&now), true, Own::None));
         assert_eq!(told(&mut view, &now), "* 3 EXPUNGE; * 1 EXPUNGE; * 5 EXISTS; ");
         assert_eq!(view.uids(), [2, 4, 5, 6, 7]);
         assert_eq!(told(&mut view, &now), "", "once is enough");
@@ -293,10 +366,10 @@ mod tests {
     fn expunges_wait_and_numbers_hold() {
         let mut view = view(&[1, 2, 3]);
         let now = folder(&[3, 4]);
-        view.look(&now, false, Own::None);
+        view.look(&now, highest(&now), false, Own::None);
         assert_eq!(told(&mut view, &now), "* 4 EXISTS; ");
         assert_eq!((view.number(3), view.uid(1), view.held), (Some(3), Some(1), true));
-        view.look(&now, true, Own::None);
+        view.look(&now, highest(&now), true, Own::None);
         assert_eq!(told(&mut view, &now), "* 2 EXPUNGE; * 1 EXPUNGE; ");
         assert_eq!((view.number(3), view.held), (Some(1), false));
     }
@@ -304,16 +377,16 @@ mod tests {
     #[test]
     fn a_message_that_comes_and_goes_between_two_looks_is_never_told() {
         let mut view = view(&[1, 2]);
-        view.look(&folder(&[1, 2]), true, Own::None);
+        view.look(&folder(&[1, 2]), highest(&folder(&[1, 2])), true, Own::None);
         assert_eq!(told(&mut view, &folder(&[1, 2])), "");
     }
 
     #[test]
     fn a_uid_that_comes_back_below_others_is_not_told() {
         let mut view = view(&[1, 2, 3]);
-        view.look(&folder(&[1, 3]), true, Own::None);
+        view.look(&folder(&[1, 3]), highest(&folder(&[1, 3])), true, Own::None);
         told(&mut view, &[]);
-        view.look(&folder(&[1, 2, 3]), true, Own::None);
+        view.look(&folder(&[1, 2, 3]), highest(&folder(&[1, 2, 3])), true, Own::None);
         assert_eq!(told(&mut view, &folder(&[1, 2, 3])), "");
         assert_eq!(view.uids(), [1, 3]);
     }
@@ -322,9 +395,9 @@ mod tests {
     fn flags_of_others_are_told_once() {
         let mut view = view(&[1, 2]);
         let now = [message(1, Flags::SEEN, 9), message(2, Flags::NONE, 2)];
-        view.look(&now, false, Own::None);
+        view.look(&now, highest(&now), false, Own::None);
         assert_eq!(told(&mut view, &now), "* 1 FETCH (FLAGS (\\Seen)); ");
-        view.look(&now, false, Own::None);
+        view.look(&now, highest(&now), false, Own::None);
         assert_eq!(told(&mut view, &now), "");
     }
 
@@ -332,12 +405,17 @@ mod tests {
     fn own_changes_are_echoed_or_silent() {
         let now = [message(1, Flags::SEEN, 9), message(2, Flags::SEEN, 8), message(3, Flags::NONE, 3)];
         let mut echo = view(&[1, 2, 3]);
-        echo.look(&now, false, Own::Echo(&[1, 3]));
+        echo.look(&now, highest(&now), false, Own::Echo(&[1, 3]));
         let all = "* 1 FETCH (FLAGS (\\Seen)); * 2 FETCH (FLAGS (\\Seen)); * 3 FETCH (FLAGS ()); ";
         assert_eq!(told(&mut echo, &now), all);
         // Message 2 was changed by somebody else too: it is not as this session left it.
         let mut silent = view(&[1, 2, 3]);
-        silent.look(&now, false, Own::Silent(&[(1, Flags::SEEN, 0), (2, Flags::DRAFT, 0)]));
+        silent.look(
+            &now,
+            highest(&now),
+            false,
+            Own::Silent { known: &[(1, Flags::SEEN, 0), (2, Flags::DRAFT, 0)], conditional: false },
+        );
         assert_eq!(told(&mut silent, &now), "* 2 FETCH (FLAGS (\\Seen)); ");
     }
 
@@ -347,9 +425,9 @@ mod tests {
         view.claim_recent(vec![2, 3]);
         assert_eq!(view.recent_count(), 0);
         let now = folder(&[1, 2]);
-        view.look(&now, true, Own::None);
+        view.look(&now, highest(&now), true, Own::None);
         assert_eq!(told(&mut view, &now), "* 2 EXISTS; * 1 RECENT; ");
-        view.look(&folder(&[1]), true, Own::None);
+        view.look(&folder(&[1]), highest(&folder(&[1])), true, Own::None);
         assert_eq!(told(&mut view, &now), "* 2 EXPUNGE; * 0 RECENT; ");
     }
 
@@ -368,12 +446,12 @@ mod tests {
     fn many_expunges_are_written_in_steps() {
         let uids: Vec<u32> = (1..=30_000).collect();
         let mut view = view(&uids);
-        view.look(&[], true, Own::None);
+        view.look(&[], 30_001, true, Own::None);
         let mut out = Out::new();
-        assert!(!view.write_counts(false, &mut out));
+        assert!(!view.write_counts(false, Enabled::default(), &mut out));
         assert!(out.bytes().starts_with(b"* 30000 EXPUNGE\r\n"));
         out.clear();
-        while !view.write_counts(false, &mut out) {
+        while !view.write_counts(false, Enabled::default(), &mut out) {
             out.clear();
         }
         assert!(out.bytes().ends_with(b"* 2 EXPUNGE\r\n* 1 EXPUNGE\r\n"));
@@ -383,9 +461,9 @@ mod tests {
     fn many_flags_are_written_in_steps() {
         let uids: Vec<u32> = (1..=20_000).collect();
         let mut view = view(&uids);
-        view.look(&folder(&uids), false, Own::Echo(&uids));
+        view.look(&folder(&uids), highest(&folder(&uids)), false, Own::Echo(&uids));
         let (mut out, mut steps, mut lines) = (Out::new(), 1, 0);
-        while !view.write_fetches(&folder(&uids), true, &mut out) {
+        while !view.write_fetches(&folder(&uids), true, Enabled::default(), &mut out) {
             lines += memchr::memchr_iter(b'\n', out.bytes()).count();
             out.clear();
             steps += 1;

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::sync::{Arc, PoisonError, Weak};
 
 use super::draft::place;
-use super::mailbox::{Mailbox, Status};
+use super::mailbox::Mailbox;
 use super::{DIR_MODE, Draft, Error, Mark, Name, Result, Store, filename};
 use crate::fsio;
 
@@ -41,12 +41,6 @@ impl Store {
             return Ok(mailbox);
         }
         Err(Error::NotFound)
-    }
-
-    /// Counters without keeping the folder open. New messages get their UIDs, as Dovecot does it: UIDNEXT is then
-    /// true, and a client that sees it grow finds the new messages below it.
-    pub fn status(&self, name: &Name) -> Result<Status> {
-        self.mailbox(name).map(|mailbox| mailbox.status())
     }
 
     /// Begin a message in the account's `tmp/`.

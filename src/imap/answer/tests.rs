@@ -21,6 +21,9 @@ fn fetch_in_steps(message: &[u8], items: &str, step: u64) -> (String, usize) {
         tell_flags: wanted.sets_seen,
         date: 837_571_465,
         size: 99,
+        modseq: 1,
+        saved: None,
+        email_id: String::new(),
     };
     let names = ["a".to_owned(), "Work".to_owned()];
     let (mut sent, mut out, mut steps) = (Vec::new(), Out::new(), 1);
@@ -54,6 +57,9 @@ fn slices_of_a_part_scan_once() {
             tell_flags: false,
             date: 0,
             size: 0,
+            modseq: 1,
+            saved: None,
+            email_id: String::new(),
         };
         let (mut out, mut budget) = (Out::new(), u64::MAX);
         let mut answer = Answer::new(facts, Some(source), memory.take(), &mut out);

@@ -1,8 +1,9 @@
-//! CREATE (RFC 3501 6.3.3), with a special use (CREATE-SPECIAL-USE, RFC 6154).
+//! CREATE (RFC 3501 6.3.3), with a special use (CREATE-SPECIAL-USE, RFC 6154) and the new mailbox's id (RFC 8474).
 
 use crate::imap::job::{Begun, Call};
 use crate::imap::parse::{Cursor, Result as Parsed};
 use crate::imap::reply::Reply;
+use crate::imap::response;
 use crate::store::{Error, Role};
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
@@ -16,7 +17,9 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         Error::Cannot(why) if role.is_some() => refused(why),
         other => other.into(),
     })?;
-    Ok(Reply::ok("Create completed").into())
+    // RFC 8474 4.1: it is opened for its id, which makes its uidlist.
+    let mailbox = call.context.store()?.mailbox(&name)?;
+    Ok(Reply::ok_code(format!("MAILBOXID ({})", response::mailbox_id(&mailbox)), "Create completed").into())
 }
 
 /// ` (USE (\Sent))`, if it is there.

@@ -14,6 +14,9 @@ static TABLE: &[Row] = &[
     // RFC 5464 4.1.
     ("METADATA", |enabled| enabled.metadata = true),
     ("METADATA-SERVER", |enabled| enabled.metadata = true),
+    ("CONDSTORE", |enabled| enabled.condstore = true),
+    // RFC 7162 3.2.3: the same as QRESYNC CONDSTORE.
+    ("QRESYNC", |enabled| (enabled.condstore, enabled.qresync) = (true, true)),
 ];
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
@@ -30,6 +33,9 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         let mut alone = before;
         enable(&mut alone);
         if alone != before {
+            if alone.condstore {
+                call.context.enable_condstore(call.out);
+            }
             enable(&mut call.context.enabled);
             said.push(' ');
             said.push_str(name);

@@ -1,4 +1,4 @@
-//! FETCH and UID FETCH (RFC 3501 6.4.5).
+//! FETCH and UID FETCH (RFC 3501 6.4.5), with CHANGEDSINCE and VANISHED (RFC 7162).
 //!
 //! A job that writes one response after the other and stops when the output is full or enough of the disk was read, so that
 //! ten gigabytes cost no more memory than one message's beginning. A file is opened only if an item needs it.
@@ -11,12 +11,14 @@
 use crate::imap::answer::{Answer, Facts, Wanted};
 use crate::imap::context::{Context, Selected};
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
+use crate::imap::parse::MessageSet;
 use crate::imap::parse::fetch::Item;
 use crate::imap::reply::Reply;
+use crate::imap::resync::Vanished;
 use crate::imap::source::Source;
-use crate::imap::view::{Own, Picked};
+use crate::imap::view::{Own, Picked, View};
 use crate::mail::Flags;
-use crate::store::{self, Change, Message};
+use crate::store::{self, Change, Mailbox, Message};
 use crate::wire::Out;
 
 /// Bytes that one step may read from files: some milliseconds of work.
@@ -29,7 +31,12 @@ const MAX_TOLD: usize = 10_000;
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;
     let fetch = call.args.fetch()?;
-    let mut picked = call.context.selected()?.view.pick(&fetch.set, call.uid)?;
+    if fetch.modifiers.vanished && !(call.uid && call.context.enabled.qresync) {
+        // RFC 7162 3.2.6.
+        return Err(Reply::bad("VANISHED is for UID FETCH, after ENABLE QRESYNC"));
+    }
+    let Selected { view, mailbox, .. } = call.context.selected()?;
+    let mut picked = view.pick(&fetch.set, call.uid)?;
     if let Some(partial) = fetch.modifiers.partial {
         if !call.uid {
             // RFC 9394 3.3 extends UID FETCH only.
@@ -37,15 +44,49 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         }
         picked = picked.piece(partial.indices(picked.count()));
     }
-    let wanted = Wanted::new(fetch.items, call.uid);
-    let job =
-        Fetch { wanted, picked, next: 1, by_uid: call.uid, answer: None, told: Vec::new(), gone: false, failed: None };
+    let mut vanished = Vanished::default();
+    if let Some(modseq) = fetch.modifiers.changed_since {
+        picked = view.changed_since(mailbox, &picked, modseq);
+        if fetch.modifiers.vanished {
+            vanished = Vanished::new(view, mailbox, &asked(&fetch.set, view, mailbox), modseq, 0);
+        }
+    }
+    if fetch.items.contains(&Item::Modseq) {
+        call.context.enable_condstore(call.out);
+    }
+    let mut wanted = Wanted::new(fetch.items, call.uid);
+    wanted.condstore = call.context.enabled.condstore;
+    let job = Fetch {
+        wanted,
+        picked,
+        vanished,
+        next: 1,
+        by_uid: call.uid,
+        answer: None,
+        told: Vec::new(),
+        gone: false,
+        failed: None,
+    };
     Ok(Begun::Job(Box::new(job)))
+}
+
+/// The UIDs that may have vanished. Here `*` is the last one that was ever given: the last message may be the one that is gone.
+fn asked(set: &MessageSet, view: &View, mailbox: &Mailbox) -> Vec<(u32, u32)> {
+    let last = mailbox.uid_next().saturating_sub(1).max(1);
+    let mut asked = match set {
+        MessageSet::Set(set) => set.normalize(last),
+        MessageSet::Saved => view.saved().to_vec(),
+    };
+    asked.iter_mut().for_each(|range| range.1 = range.1.min(last));
+    asked.retain(|(low, high)| low <= high);
+    asked
 }
 
 struct Fetch {
     wanted: Wanted,
     picked: Picked,
+    /// Written before all else (RFC 7162 3.2.6).
+    vanished: Vanished,
     /// The message number to go on from.
     next: u32,
     by_uid: bool,
@@ -62,6 +103,9 @@ struct Fetch {
 impl Job for Fetch {
     fn step(&mut self, context: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
         let selected = context.selected()?;
+        if !self.vanished.write(out) {
+            return Ok(Progress::Continue);
+        }
         let mut budget = STEP_READ;
         while !out.full() && budget > 0 {
             match &mut self.answer {
@@ -107,6 +151,8 @@ impl Fetch {
         let wants = |item| self.wanted.items.contains(&item);
         let date = if wants(Item::InternalDate) { mailbox.internal_date(uid)? } else { 0 };
         let size = if wants(Item::Size) { mailbox.wire_size(uid)? } else { 0 };
+        let saved = if wants(Item::SaveDate) { mailbox.save_date(uid)? } else { None };
+        let email_id = if wants(Item::EmailId) { mailbox.email_id(uid)? } else { String::new() };
         let source = match self.wanted.extent {
             Some(extent) => {
                 let source = Source::new(mailbox.open(uid)?, extent);
@@ -116,8 +162,11 @@ impl Fetch {
         };
         let tell_flags = self.wanted.sets_seen && self.set_seen(selected, &mut message);
         let recent = selected.view.is_recent(uid);
-        let Message { flags, keywords, .. } = message;
-        let facts = Facts { number, uid, flags, recent, keywords, tell_flags, date, size };
+        let Message { flags, keywords, modseq, .. } = message;
+        if self.wanted.items.contains(&Item::Modseq) || tell_flags {
+            selected.view.told_modseq(modseq);
+        }
+        let facts = Facts { number, uid, flags, recent, keywords, tell_flags, date, size, modseq, saved, email_id };
         let memory = source.as_ref().and_then(|_| selected.memory.take());
         Ok(Some(Answer::new(facts, source, memory, out)))
     }
@@ -137,7 +186,7 @@ impl Fetch {
             *message = now;
         }
         if self.told.len() == MAX_TOLD {
-            selected.view.collect(mailbox, false, Own::Silent(&self.told));
+            selected.view.collect(mailbox, false, Own::Told(&self.told));
             self.told.clear();
         }
         self.told.push((message.uid, message.flags, message.keywords));
@@ -146,7 +195,7 @@ impl Fetch {
 
     fn finish(&mut self, selected: &mut Selected) -> Reply {
         if !self.told.is_empty() {
-            selected.view.collect(&selected.mailbox, false, Own::Silent(&self.told));
+            selected.view.collect(&selected.mailbox, false, Own::Told(&self.told));
         }
         match self.failed.take() {
             Some(reply) => reply,

@@ -12,6 +12,7 @@ use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::listing::{Line, Listing};
 use crate::imap::parse::list::Returns;
 use crate::imap::parse::metadata::Depth;
+use crate::imap::parse::status::StatusItem;
 use crate::imap::pattern::Pattern;
 use crate::imap::reply::Reply;
 use crate::imap::response;
@@ -77,14 +78,18 @@ struct List {
 
 impl Job for List {
     fn step(&mut self, context: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
+        if self.returns.status.contains(&StatusItem::HighestModseq) {
+            // RFC 7162 3.1: a STATUS like any other.
+            context.enable_condstore(out);
+        }
         let mut asked = 0;
         while let Some(mut line) = self.lines.next() {
             let mut status = None;
             // RFC 5819 section 2: for what can be selected and was selected by its own merit.
             if !self.returns.status.is_empty() && line.exists && line.meets {
                 asked += 1;
-                status = match context.store()?.status(&line.name) {
-                    Ok(status) => Some(status),
+                status = match context.store()?.mailbox(&line.name) {
+                    Ok(mailbox) => Some(mailbox),
                     Err(Error::NotFound) => {
                         line.exists = false;
                         None

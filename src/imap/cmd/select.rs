@@ -1,8 +1,11 @@
-//! SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2).
+//! SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2), with CONDSTORE and QRESYNC (RFC 7162) and MAILBOXID (RFC 8474).
 
-use crate::imap::context::Selected;
-use crate::imap::job::{Begun, Call};
+use crate::imap::context::{Context, Selected};
+use crate::imap::job::{Begun, Call, Job, Progress, Wake};
+use crate::imap::parse::condstore::Qresync;
 use crate::imap::reply::Reply;
+use crate::imap::response;
+use crate::imap::resync::Vanished;
 use crate::imap::view::View;
 use crate::notice::Notice;
 use crate::store::Name;
@@ -19,15 +22,27 @@ pub(super) fn examine(call: Call<'_>) -> Result<Begun, Reply> {
 fn begin(mut call: Call<'_>, examine: bool) -> Result<Begun, Reply> {
     call.args.space()?;
     let mailbox = call.args.mailbox()?;
+    let params = call.args.select_params()?;
     call.args.end()?;
+    if params.qresync.is_some() && !call.context.enabled.qresync {
+        // RFC 7162 3.2.5.
+        return Err(Reply::bad("ENABLE QRESYNC first"));
+    }
     // RFC 3501 6.3.1: also when it fails, the mailbox that was selected is no longer.
-    call.context.unselect();
+    if call.context.unselect() {
+        // RFC 7162 3.2.11: what follows is about the other mailbox.
+        call.out.line("* OK [CLOSED] The mailbox that was open is closed");
+    }
     let (selected, uid_next) = open(&call, mailbox.name()?, examine)?;
+    call.context.enabled.condstore |= params.condstore;
     tell(&selected, uid_next, call.out);
-    let read_only = selected.read_only;
+    let code = if selected.read_only { "READ-ONLY" } else { "READ-WRITE" };
+    let reply = Reply::ok_code(code, if examine { "Examine completed" } else { "Select completed" });
+    let resync = params.qresync.filter(|known| known.uid_validity == selected.mailbox.uid_validity());
     call.context.select(selected);
-    let text = if examine { "Examine completed" } else { "Select completed" };
-    Ok(Reply::ok_code(if read_only { "READ-ONLY" } else { "READ-WRITE" }, text).into())
+    let Some(known) = resync else { return Ok(reply.into()) };
+    let selected = call.context.selected()?;
+    Ok(Begun::Job(Box::new(Resync { vanished: changes(selected, &known, uid_next), reply })))
 }
 
 fn open(call: &Call<'_>, name: Name, examine: bool) -> Result<(Selected, u32), Reply> {
@@ -50,7 +65,56 @@ fn tell(selected: &Selected, uid_next: u32, out: &mut Out) {
         out.line(format!("* OK [UNSEEN {unseen}] First message that was not seen"));
     }
     out.line(format!("* OK [UIDVALIDITY {}] UIDs are valid", mailbox.uid_validity()));
-    // Above every UID told, and not above one that is still to be told.
-    let told = view.uids().last().map_or(1, |last| last.saturating_add(1));
-    out.line(format!("* OK [UIDNEXT {}] Next UID", told.max(uid_next)));
+    out.line(format!("* OK [UIDNEXT {}] Next UID", next_uid(view, uid_next)));
+    out.line(format!("* OK [MAILBOXID ({})] Mailbox's id", response::mailbox_id(mailbox)));
+    // RFC 7162 3.1.2: of the moment that the view was taken, so that nothing later counts as told.
+    out.line(format!("* OK [HIGHESTMODSEQ {}] Highest mod-sequence", view.synced()));
+}
+
+/// Above every UID told, and not above one that is still to be told.
+fn next_uid(view: &View, uid_next: u32) -> u32 {
+    view.uids().last().map_or(1, |last| last.saturating_add(1)).max(uid_next)
+}
+
+/// What a client that knows this must be told: flags are queued in the view, and expunges returned (RFC 7162 3.2.5).
+fn changes(selected: &mut Selected, known: &Qresync, uid_next: u32) -> Vanished {
+    let Selected { mailbox, view, .. } = selected;
+    let last = next_uid(view, uid_next) - 1;
+    let mut wanted = known.known.as_ref().map_or_else(|| vec![(1, u32::MAX)], |set| set.normalize(last));
+    // RFC 7162 3.2.5.1: nothing at or above UIDNEXT can have gone.
+    wanted.iter_mut().for_each(|range| range.1 = range.1.min(last));
+    wanted.retain(|(low, high)| low <= high);
+    // RFC 7162 3.2.5.2: up to a message whose number the client has right it knows of every expunge.
+    let right = known.matches.iter().filter(|(number, uid)| view.uid(*number) == Some(*uid));
+    let floor = right.map(|(_, uid)| *uid).max().unwrap_or(0);
+    let vanished = Vanished::new(view, mailbox, &wanted, known.modseq, floor);
+    let mut ranges = wanted.iter().copied().peekable();
+    let changed: Vec<u32> = mailbox.read(|messages| {
+        let mut is_wanted = |uid: u32| {
+            while ranges.next_if(|(_, high)| *high < uid).is_some() {}
+            ranges.peek().is_some_and(|(low, _)| *low <= uid)
+        };
+        let changed = messages.iter().filter(|message| message.modseq > known.modseq && is_wanted(message.uid));
+        changed.map(|message| message.uid).collect()
+    });
+    view.queue_flags(changed.into_iter());
+    vanished
+}
+
+/// Tells what changed since the client was here.
+struct Resync {
+    vanished: Vanished,
+    reply: Reply,
+}
+
+impl Job for Resync {
+    fn step(&mut self, context: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
+        let enabled = context.enabled;
+        let Selected { mailbox, view, read_only, .. } = context.selected()?;
+        // RFC 7162 3.2.6: before any FETCH response.
+        if self.vanished.write(out) && view.flush(mailbox, *read_only, true, enabled, out) {
+            return Ok(Progress::Done(self.reply.clone()));
+        }
+        Ok(Progress::Continue)
+    }
 }

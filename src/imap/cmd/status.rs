@@ -1,10 +1,10 @@
-//! STATUS (RFC 3501 6.3.10).
+//! STATUS (RFC 3501 6.3.10), with HIGHESTMODSEQ (RFC 7162), SIZE (RFC 8438), MAILBOXID (RFC 8474) and DELETED (RFC 9051).
 
 use crate::imap::job::{Begun, Call};
 use crate::imap::parse::status::StatusItem;
 use crate::imap::reply::Reply;
 use crate::imap::response;
-use crate::store::{Name, Status};
+use crate::store::{Mailbox, Name};
 use crate::wire::Out;
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
@@ -14,26 +14,34 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let items = call.args.status_items()?;
     call.args.end()?;
     let name = mailbox.name()?;
-    let status = call.context.store()?.status(&name)?;
-    write(&name, &items, &status, call.out);
+    let mailbox = call.context.store()?.mailbox(&name)?;
+    if items.contains(&StatusItem::HighestModseq) {
+        call.context.enable_condstore(call.out);
+    }
+    write(&name, &items, &mailbox, call.out);
     Ok(Reply::ok("Status completed").into())
 }
 
 /// The untagged STATUS response.
-pub(super) fn write(name: &Name, items: &[StatusItem], status: &Status, out: &mut Out) {
+pub(super) fn write(name: &Name, items: &[StatusItem], mailbox: &Mailbox, out: &mut Out) {
     out.put("* STATUS ");
     response::mailbox(out.buffer(), name);
     out.put(" ");
+    let status = mailbox.status();
     let words: Vec<String> = StatusItem::TABLE
         .iter()
         .filter(|row| items.contains(&row.0))
         .map(|(item, word)| {
-            let value = match item {
-                StatusItem::Messages => status.messages,
-                StatusItem::Recent => status.recent,
-                StatusItem::UidNext => status.uid_next,
-                StatusItem::UidValidity => status.uid_validity,
-                StatusItem::Unseen => status.unseen,
+            let value: u64 = match item {
+                StatusItem::Messages => status.messages.into(),
+                StatusItem::Recent => status.recent.into(),
+                StatusItem::UidNext => status.uid_next.into(),
+                StatusItem::UidValidity => status.uid_validity.into(),
+                StatusItem::Unseen => status.unseen.into(),
+                StatusItem::Deleted => status.deleted.into(),
+                StatusItem::HighestModseq => status.highest_modseq,
+                StatusItem::Size => mailbox.size(),
+                StatusItem::MailboxId => return format!("{word} ({})", response::mailbox_id(mailbox)),
             };
             format!("{word} {value}")
         })

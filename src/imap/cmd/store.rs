@@ -1,10 +1,15 @@
-//! STORE and UID STORE (RFC 3501 6.4.6): change flags and tell what they are now.
+//! STORE and UID STORE (RFC 3501 6.4.6), with UNCHANGEDSINCE (RFC 7162 3.1.3): change flags and tell what they are now.
+//!
+//! The condition is judged where the change is made, under the folder's lock. A message has one mod-sequence for all of its
+//! flags, so a condition may fail for the sake of a flag that was not asked for (RFC 7162 3.1.12 would have us know which it was);
+//! its flags are told with it, and the client need not ask.
 
 use crate::imap::context::{Context, Selected};
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::parse::{Cursor, FlagSet, MessageSet, Result as Parsed};
 use crate::imap::reply::Reply;
-use crate::imap::view::Own;
+use crate::imap::response;
+use crate::imap::view::{Own, View};
 use crate::mail::Flags;
 use crate::store::{Change, Message};
 use crate::wire::Out;
@@ -19,12 +24,15 @@ struct Arguments {
     change: Change,
     silent: bool,
     flags: FlagSet,
+    /// UNCHANGEDSINCE.
+    limit: Option<u64>,
 }
 
 fn arguments(cursor: &mut Cursor<'_>) -> Parsed<Arguments> {
     cursor.space()?;
     let set = cursor.message_set()?;
     cursor.space()?;
+    let limit = modifiers(cursor)?;
     let change = if cursor.eat(b'+') {
         Change::Add
     } else if cursor.eat(b'-') {
@@ -40,14 +48,39 @@ fn arguments(cursor: &mut Cursor<'_>) -> Parsed<Arguments> {
     cursor.space()?;
     let flags = cursor.flags()?;
     cursor.end()?;
-    Ok(Arguments { set, change, silent, flags })
+    Ok(Arguments { set, change, silent, flags, limit })
+}
+
+/// `(UNCHANGEDSINCE 5) `, or nothing.
+fn modifiers(cursor: &mut Cursor<'_>) -> Parsed<Option<u64>> {
+    if cursor.peek() != Some(b'(') {
+        return Ok(None);
+    }
+    let mut limit = None;
+    cursor.list1(|cursor| {
+        let before = cursor.clone();
+        // RFC 7162 section 7: once.
+        if !cursor.word()?.eq_ignore_ascii_case("UNCHANGEDSINCE") || limit.is_some() {
+            return before.bad("expected UNCHANGEDSINCE, once");
+        }
+        cursor.space()?;
+        limit = Some(cursor.modseq_or_zero()?);
+        Ok(())
+    })?;
+    cursor.space()?;
+    Ok(limit)
 }
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let arguments = arguments(&mut call.args)?;
+    call.context.writable()?;
+    if arguments.limit.is_some() {
+        call.context.enable_condstore(call.out);
+    }
     let selected = call.context.writable()?;
     let uids = selected.view.picked_uids(&selected.view.pick(&arguments.set, call.uid)?);
-    Ok(Begun::Job(Box::new(Store { arguments, by_uid: call.uid, uids, done: 0, expected: Vec::new() })))
+    let (expected, refused) = (Vec::new(), Vec::new());
+    Ok(Begun::Job(Box::new(Store { arguments, by_uid: call.uid, uids, done: 0, expected, refused })))
 }
 
 struct Store {
@@ -58,31 +91,45 @@ struct Store {
     done: usize,
     /// What the client of a silent STORE knows without being told.
     expected: Vec<(u32, Flags, u128)>,
+    /// UIDs of messages that were changed since.
+    refused: Vec<u32>,
 }
 
 impl Job for Store {
     fn step(&mut self, context: &mut Context, _: Wake, _: &mut Out) -> Result<Progress, Reply> {
         let Selected { mailbox, view, .. } = context.selected()?;
-        let Arguments { change, silent, ref flags, .. } = self.arguments;
+        let Arguments { change, silent, ref flags, limit, .. } = self.arguments;
         let some = &self.uids[self.done..self.uids.len().min(self.done + MESSAGES_A_STEP)];
-        let before = if silent { view.known_flags(mailbox, some) } else { Vec::new() };
-        mailbox.store_flags(some, change, flags.flags, &flags.keywords, None)?;
+        let mut before = if silent { view.known_flags(mailbox, some) } else { Vec::new() };
+        let refused = mailbox.store_flags(some, change, flags.flags, &flags.keywords, limit)?;
         if silent {
+            before.retain(|(uid, ..)| refused.binary_search(uid).is_err());
             self.expected.extend(expected(before, change, flags, &mailbox.keywords()));
         }
+        self.refused.extend(refused);
         self.done += some.len();
         if self.done < self.uids.len() {
             return Ok(Progress::Continue);
         }
-        let own = if silent { Own::Silent(&self.expected) } else { Own::Echo(&self.uids) };
-        view.collect(mailbox, self.by_uid, own);
+        let silence = Own::Silent { known: &self.expected, conditional: limit.is_some() };
+        view.collect(mailbox, self.by_uid, if silent { silence } else { Own::Echo(&self.uids) });
+        view.queue_flags(self.refused.iter().copied());
         let is_gone = |messages: &[Message], uid: &u32| messages.binary_search_by_key(uid, |m| m.uid).is_err();
+        if !self.refused.is_empty() {
+            let set = modified(view, &self.refused, self.by_uid);
+            return Ok(Progress::Done(Reply::ok_code(format!("MODIFIED {set}"), "Some were changed meanwhile")));
+        }
         if !self.by_uid && mailbox.read(|messages| self.uids.iter().any(|uid| is_gone(messages, uid))) {
             let text = "Store completed, but some messages were expunged";
             return Ok(Progress::Done(Reply::ok_code("EXPUNGEISSUED", text)));
         }
         Ok(Progress::Done(Reply::ok("Store completed")))
     }
+}
+
+/// The messages as the command named them.
+fn modified(view: &View, uids: &[u32], by_uid: bool) -> String {
+    response::set(uids.iter().filter_map(|uid| if by_uid { Some(*uid) } else { view.number(*uid) }))
 }
 
 /// What the flags of messages that were `before` are, if nobody but this session changed them.
@@ -117,6 +164,11 @@ mod tests {
             (" 1:* +flags.silent (\\Seen Work)", Some((Change::Add, true))),
             (" 1 -FLAGS \\Seen \\Deleted", Some((Change::Remove, false))),
             (" 1 FLAGS ()", Some((Change::Replace, false))),
+            (" 1 (UNCHANGEDSINCE 0) +FLAGS (\\Seen)", Some((Change::Add, false))),
+            (" 1 (UNCHANGEDSINCE 1 UNCHANGEDSINCE 2) +FLAGS (\\Seen)", None),
+            (" 1 (UNCHANGEDSINCE) +FLAGS (\\Seen)", None),
+            (" 1 (UNCHANGEDSINCE 9223372036854775808) +FLAGS (\\Seen)", None),
+            (" 1 () +FLAGS (\\Seen)", None),
             (" 1 FLAGS", None),
             (" 1 FLAG (\\Seen)", None),
             (" 1 ++FLAGS (\\Seen)", None),

@@ -32,6 +32,10 @@ pub struct Fetch {
 pub struct Modifiers {
     /// `PARTIAL`: only this piece of the set (RFC 9394 section 3.3).
     pub partial: Option<Partial>,
+    /// `CHANGEDSINCE` (RFC 7162 3.1.4.1): only messages with a higher mod-sequence.
+    pub changed_since: Option<u64>,
+    /// `VANISHED` (RFC 7162 3.2.6): tell what is gone, too.
+    pub vanished: bool,
 }
 
 /// One thing that is wanted.
@@ -45,6 +49,14 @@ pub enum Item {
     Size,
     /// `UID`.
     Uid,
+    /// `MODSEQ` (RFC 7162).
+    Modseq,
+    /// `SAVEDATE` (RFC 8514).
+    SaveDate,
+    /// `EMAILID` (RFC 8474).
+    EmailId,
+    /// `THREADID` (RFC 8474).
+    ThreadId,
     /// `ENVELOPE`.
     Envelope,
     /// `BODY`: the structure without extension data.
@@ -116,7 +128,14 @@ impl Cursor<'_> {
         } else {
             items.push(self.fetch_item()?);
         }
+        let before = self.clone();
         let modifiers = self.fetch_modifiers()?;
+        match modifiers.changed_since {
+            // RFC 7162 3.1.4.1: implied.
+            Some(_) if !items.contains(&Item::Modseq) => items.push(Item::Modseq),
+            None if modifiers.vanished => return before.bad("VANISHED needs CHANGEDSINCE"),
+            _ => {}
+        }
         self.end()?;
         Ok(Fetch { set, items, modifiers })
     }
@@ -134,6 +153,11 @@ impl Cursor<'_> {
                     self.space()?;
                     modifiers.partial = Some(self.partial_range()?);
                 }
+                "CHANGEDSINCE" if modifiers.changed_since.is_none() => {
+                    self.space()?;
+                    modifiers.changed_since = Some(self.modseq()?);
+                }
+                "VANISHED" if !modifiers.vanished => modifiers.vanished = true,
                 _ => return before.bad("unknown FETCH modifier, or one that is there twice"),
             }
             if self.eat(b')') {
@@ -175,6 +199,10 @@ impl Cursor<'_> {
             "INTERNALDATE" => Item::InternalDate,
             "RFC822.SIZE" => Item::Size,
             "UID" => Item::Uid,
+            "MODSEQ" => Item::Modseq,
+            "SAVEDATE" => Item::SaveDate,
+            "EMAILID" => Item::EmailId,
+            "THREADID" => Item::ThreadId,
             "ENVELOPE" => Item::Envelope,
             "BODYSTRUCTURE" => Item::BodyStructure,
             "RFC822" => whole(Label::Rfc822, What::Whole, false),

@@ -8,6 +8,7 @@
 //! Bounds: the frame limits the length of a command, and every value is at most as long as its text; nesting is
 //! limited by [`cursor::MAX_DEPTH`].
 
+pub mod condstore;
 pub mod cursor;
 pub mod date;
 pub mod fetch;

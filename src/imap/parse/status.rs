@@ -15,16 +15,28 @@ pub enum StatusItem {
     UidValidity,
     /// Messages without \Seen.
     Unseen,
+    /// Messages with \Deleted (RFC 9051).
+    Deleted,
+    /// The highest mod-sequence (RFC 7162).
+    HighestModseq,
+    /// Bytes of all messages (RFC 8438).
+    Size,
+    /// The mailbox's id (RFC 8474).
+    MailboxId,
 }
 
 impl StatusItem {
     /// Items and their names.
-    pub const TABLE: [(StatusItem, &'static str); 5] = [
+    pub const TABLE: [(StatusItem, &'static str); 9] = [
         (StatusItem::Messages, "MESSAGES"),
         (StatusItem::Recent, "RECENT"),
         (StatusItem::UidNext, "UIDNEXT"),
         (StatusItem::UidValidity, "UIDVALIDITY"),
         (StatusItem::Unseen, "UNSEEN"),
+        (StatusItem::Deleted, "DELETED"),
+        (StatusItem::HighestModseq, "HIGHESTMODSEQ"),
+        (StatusItem::Size, "SIZE"),
+        (StatusItem::MailboxId, "MAILBOXID"),
     ];
 }
 

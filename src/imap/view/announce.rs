@@ -1,24 +1,28 @@
 //! How a view's queue of announcements is written.
 //!
 //! The order is fixed, since each line is read in the light of those before: keywords, then expunges from the highest number
-//! down, then the new counts, then flags. A long queue is written in steps.
+//! down (or as VANISHED, RFC 7162 3.2.10), then the new counts, then flags. A long queue is written in steps.
 
-use super::View;
+use super::{Tell, View};
+use crate::imap::enabled::Enabled;
 use crate::imap::response;
 use crate::mail::Flags;
 use crate::store::keywords::MAX_KEYWORDS;
 use crate::store::{Mailbox, Message};
 use crate::wire::Out;
 
+/// UIDs in one VANISHED response: a line of some 10 KB at most.
+const VANISHED_A_LINE: usize = 1000;
+
 /// Announcements that are decided but not written.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub keywords: bool,
-    /// Message numbers of EXPUNGE responses, the first to be written last.
-    pub expunged: Vec<u32>,
+    /// Message numbers of EXPUNGE responses, the first to be written last, and UIDs.
+    pub expunged: Vec<(u32, u32)>,
     pub exists: bool,
-    /// UIDs whose flags are to be told, and how many of them are written.
-    pub flags: Vec<u32>,
+    /// UIDs of FETCH responses, and how many of them are written.
+    pub flags: Vec<(u32, Tell)>,
     pub flags_written: usize,
 }
 
@@ -36,19 +40,43 @@ impl View {
 
     /// Write queued announcements until the output is full. Returns whether all are written. With `with_uid`, FETCH
     /// responses have the UID (RFC 3501 6.4.8: in answers to UID commands).
-    pub fn flush(&mut self, mailbox: &Mailbox, read_only: bool, with_uid: bool, out: &mut Out) -> bool {
+    pub fn flush(
+        &mut self,
+        mailbox: &Mailbox,
+        read_only: bool,
+        with_uid: bool,
+        enabled: Enabled,
+        out: &mut Out,
+    ) -> bool {
         let fetches = |view: &mut View, out: &mut Out| {
-            view.queue.flags.is_empty() || mailbox.read(|messages| view.write_fetches(messages, with_uid, out))
+            view.queue.flags.is_empty() || mailbox.read(|messages| view.write_fetches(messages, with_uid, enabled, out))
         };
-        self.write_counts(read_only, out) && fetches(self, out)
+        self.write_counts(read_only, enabled, out) && fetches(self, out)
+    }
+
+    /// Queue the flags of `uids` (ascending): the client that comes back does not know them (RFC 7162 3.2.5.1).
+    pub fn queue_flags(&mut self, uids: impl Iterator<Item = u32>) {
+        let queued: Vec<u32> = self.queue.flags.iter().map(|(uid, _)| *uid).collect();
+        self.queue.flags.extend(uids.filter(|uid| queued.binary_search(uid).is_err()).map(|uid| (uid, Tell::Flags)));
     }
 
     /// Write everything but flags.
-    pub(super) fn write_counts(&mut self, read_only: bool, out: &mut Out) -> bool {
+    pub(super) fn write_counts(&mut self, read_only: bool, enabled: Enabled, out: &mut Out) -> bool {
         if std::mem::take(&mut self.queue.keywords) {
             self.write_flags(read_only, out);
         }
-        while let Some(number) = self.queue.expunged.pop() {
+        if enabled.qresync {
+            while !self.queue.expunged.is_empty() {
+                let rest = self.queue.expunged.split_off(self.queue.expunged.len().min(VANISHED_A_LINE));
+                let uids = std::mem::replace(&mut self.queue.expunged, rest).into_iter().map(|(_, uid)| uid);
+                out.line(format!("* VANISHED {}", response::set(uids)));
+                self.tally.vanished = true;
+                if out.full() {
+                    return false;
+                }
+            }
+        }
+        while let Some((number, _)) = self.queue.expunged.pop() {
             out.line(format!("* {number} EXPUNGE"));
             if out.full() {
                 return false;
@@ -83,8 +111,14 @@ impl View {
     }
 
     /// Write queued FETCH responses until the output is full; returns whether all are written.
-    pub(super) fn write_fetches(&mut self, messages: &[Message], with_uid: bool, out: &mut Out) -> bool {
-        for uid in &self.queue.flags[self.queue.flags_written..] {
+    pub(super) fn write_fetches(
+        &mut self,
+        messages: &[Message],
+        with_uid: bool,
+        enabled: Enabled,
+        out: &mut Out,
+    ) -> bool {
+        for (uid, tell) in &self.queue.flags[self.queue.flags_written..] {
             if out.full() {
                 return false;
             }
@@ -93,14 +127,25 @@ impl View {
             let (Ok(found), Some(number)) = (found, self.number(*uid)) else {
                 continue;
             };
+            let message = &messages[found];
+            if *tell == Tell::Modseq && !enabled.condstore {
+                continue;
+            }
             out.put(format!("* {number} FETCH ("));
-            if with_uid {
+            // RFC 7162 3.2.4: always both, whatever caused the response.
+            if with_uid || enabled.condstore {
                 out.put(format!("UID {uid} "));
             }
-            out.put("FLAGS ");
-            let message = &messages[found];
-            let recent = self.is_recent(*uid);
-            response::flags(out.buffer(), message.flags, recent, message.keywords, &self.keywords);
+            if *tell == Tell::Flags {
+                out.put("FLAGS ");
+                let recent = self.is_recent(*uid);
+                response::flags(out.buffer(), message.flags, recent, message.keywords, &self.keywords);
+            }
+            if enabled.condstore {
+                let space = if *tell == Tell::Flags { " " } else { "" };
+                out.put(format!("{space}MODSEQ ({})", message.modseq));
+                self.tally.highest = self.tally.highest.max(message.modseq);
+            }
             out.line(")");
         }
         self.queue = Queue::default();

@@ -6,6 +6,7 @@
 use super::View;
 use crate::imap::parse::MessageSet;
 use crate::imap::reply::Reply;
+use crate::store::Mailbox;
 
 /// Messages that a sequence set means: ranges of message numbers, ascending.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -102,6 +103,22 @@ impl View {
     /// The search result variable: ranges of UIDs, ascending.
     pub fn saved(&self) -> &[(u32, u32)] {
         &self.saved
+    }
+
+    /// Those of `picked` with a mod-sequence above `modseq` (RFC 7162 3.1.4.1).
+    pub fn changed_since(&self, mailbox: &Mailbox, picked: &Picked, modseq: u64) -> Picked {
+        let changed: Vec<u32> = mailbox.read(|messages| {
+            let changed = messages.iter().filter(|message| message.modseq > modseq);
+            changed.filter_map(|message| self.number(message.uid)).collect()
+        });
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for number in changed.into_iter().filter(|number| picked.next_from(*number) == Some(*number)) {
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == number => *last = number,
+                _ => ranges.push((number, number)),
+            }
+        }
+        Picked(ranges)
     }
 
     /// UIDs of picked messages, ascending.

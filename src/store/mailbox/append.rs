@@ -33,6 +33,8 @@ pub(super) struct Incoming {
     pub(super) info: Box<[u8]>,
     pub(super) flags: Flags,
     pub(super) keywords: u128,
+    /// Of the message that it is a copy of, or was; else empty.
+    pub(super) guid: Box<[u8]>,
 }
 
 impl Mailbox {
@@ -59,6 +61,7 @@ impl Mailbox {
                 info: Box::default(),
                 flags: *flags,
                 keywords: self.number_keywords(&mut disk, keywords, true)?,
+                guid: Box::default(),
             });
         }
         let uids = self.take_in_files(&mut disk, &incoming)?;
@@ -118,15 +121,18 @@ impl Mailbox {
 
     /// UIDs for files that are in place, on the disk when this returns, and into the table.
     fn enroll(&self, disk: &mut Disk, lock: Lock, incoming: &[Incoming], files: &[File]) -> Result<Vec<u32>> {
-        let given = self.give_uids(disk, Some(&lock), files.to_vec(), &[], false)?;
+        let guids: Vec<Box<[u8]>> = incoming.iter().map(|one| one.guid.clone()).collect();
+        let given = self.give_uids(disk, Some(&lock), files.to_vec(), &[], false, &guids)?;
         let uids: Vec<u32> = given.iter().map(|one| one.uid).collect();
         let modseq = journal::next_modseq(self.highest_modseq());
         let saved = clock::unix();
         self.note_incoming(disk, &lock, &uids, (modseq, saved), incoming)?;
         drop(lock);
         let mut state = self.write_state();
-        for ((&uid, one), file) in uids.iter().zip(incoming).zip(files) {
+        for ((given, one), file) in given.into_iter().zip(incoming).zip(files) {
+            let uid = given.uid;
             let mut entry = Entry::new(&file.name, file.place);
+            entry.fields = given.fields;
             // RFC 3501 sections 6.3.11 and 6.4.7: whatever its flags, it is recent.
             entry.recent = true;
             entry.set_saved(saved);

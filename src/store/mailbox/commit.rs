@@ -61,7 +61,7 @@ impl Mailbox {
             }
         }
         fresh.sort_by_cached_key(|file| (filename::arrival(base_of(&file.name)), base_of(&file.name).to_vec()));
-        let given = self.give_uids(disk, lock.as_ref(), fresh, &difference.missing, true)?;
+        let given = self.give_uids(disk, lock.as_ref(), fresh, &difference.missing, true, &[])?;
         let modseq = journal::next_modseq(self.state().highest_modseq);
         let changes = self.note_changes(disk, lock.as_ref(), modseq, &given, &difference.renamed, &difference.missing);
         drop(lock);
@@ -111,7 +111,8 @@ impl Mailbox {
     }
 
     /// UIDs for files that have none, in their order; on the disk when this returns, or, where the disk is full and they
-    /// `may_wait`, in memory. A file that another process has numbered meanwhile has that UID.
+    /// `may_wait`, in memory. A file that another process has numbered meanwhile has that UID. `guids` are those of the originals, in the same order,
+    /// empty for what is no copy.
     pub(super) fn give_uids(
         &self,
         disk: &mut Disk,
@@ -119,11 +120,12 @@ impl Mailbox {
         fresh: Vec<File>,
         missing: &[u32],
         may_wait: bool,
+        guids: &[Box<[u8]>],
     ) -> Result<Vec<Given>> {
         let mut next = self.state().next_uid.max(disk.list.header().next_uid);
         let mut given = Vec::with_capacity(fresh.len());
         let (mut records, saved) = (Vec::new(), clock::unix());
-        for file in fresh {
+        for (at, file) in fresh.into_iter().enumerate() {
             let base = base_of(&file.name);
             if let Some(record) = disk.unclaimed.get(base) {
                 given.push(Given { uid: record.uid, fields: record.fields.clone(), file, saved });
@@ -135,8 +137,12 @@ impl Mailbox {
             if disk.vanished.contains(base) {
                 tracing::warn!(path = %self.dir.display(), name = %base.escape_ascii(), uid = next, "an expunged message came back: new UID");
             }
-            records.push(Record::new(next, base));
-            given.push(Given { uid: next, fields: None, file, saved });
+            let mut record = Record::new(next, base);
+            if let Some(guid) = guids.get(at).filter(|guid| !guid.is_empty()) {
+                record.set_field(b'G', guid);
+            }
+            given.push(Given { uid: next, fields: record.fields.clone(), file, saved });
+            records.push(record);
             next += 1;
         }
         self.write_list(disk, lock, records, missing, may_wait)?;

@@ -19,6 +19,7 @@ use super::super::filename::{self, MessageName};
 use super::super::watch::Which;
 use super::super::{Error, FILE_MODE, Owner, Result};
 use super::append::{Incoming, target};
+use super::message::{guid, guid_field};
 use super::refresh::Effort;
 use super::{Disk, MAX_LOOKS, Mailbox, Working};
 use crate::fsio;
@@ -47,6 +48,7 @@ struct Original {
     keywords: u128,
     base: String,
     info: Box<[u8]>,
+    guid: Box<[u8]>,
 }
 
 impl Mailbox {
@@ -64,6 +66,7 @@ impl Mailbox {
                 info: original.info,
                 flags: original.flags,
                 keywords: original.keywords,
+                guid: original.guid,
             });
             parked.push(copy);
             sources.push(uid);
@@ -116,7 +119,9 @@ impl Mailbox {
         let sizes = MessageName::parse(&entry.name).and_then(|name| Some((name.size()?, name.wire_size()?)));
         let base = sizes.map_or_else(|| unique.clone(), |(size, wire)| filename::with_sizes(&unique, size, wire));
         let info = entry.name[entry.base().len()..].into();
-        let original = Original { flags: message.flags, keywords: message.keywords, base, info };
+        // RFC 8474 5.1: a copy has the EMAILID of its original.
+        let guid = guid_field(&guid(entry));
+        let original = Original { flags: message.flags, keywords: message.keywords, base, info, guid };
         Some((original, self.path(entry.place, &entry.name)))
     }
 
@@ -161,8 +166,8 @@ impl Mailbox {
             // Looked at once more, so that the rename below, which must not fail half-way for that, finds its file.
             let Some((original, path)) = self.present(&mut here, uid, to)? else { continue };
             let keywords = to.same_keywords(&mut there, &names, original.keywords)?;
-            let (base, info) = (original.base, original.info);
-            let one = Incoming { path, base, info, flags: original.flags, keywords };
+            let Original { base, info, guid, flags, .. } = original;
+            let one = Incoming { path, base, info, flags, keywords, guid };
             if let Some(from) = one.path.parent() {
                 self.process.syncs.moving(from, &to.subdirectory(target(&one).place));
             }

@@ -78,6 +78,7 @@ impl Mailbox {
             dir,
             owner,
             uid_validity: header.uid_validity,
+            guid: header.guid.clone(),
             read_only: AtomicBool::new(read_only),
             closed: AtomicBool::new(false),
             counted: AtomicBool::new(false),

@@ -14,8 +14,8 @@ use std::time::Instant;
 
 use nix::fcntl::OFlag;
 
-use super::super::filename::MessageName;
-use super::super::uidlist::Record;
+use super::super::filename::{self, MessageName};
+use super::super::uidlist::{Record, is_guid};
 use super::super::{Error, Result};
 use super::refresh::Effort;
 use super::table::{Entry, NO_DATE};
@@ -69,6 +69,21 @@ impl Mailbox {
             entry.date = date;
         }
         Ok(date)
+    }
+
+    /// When the message came into this folder (RFC 8514), seconds since 1970; `None` if nobody knows.
+    pub fn save_date(&self, uid: u32) -> Result<Option<i64>> {
+        self.state().table.get(uid).map(|(_, entry)| entry.saved()).ok_or(Error::Gone)
+    }
+
+    /// What names the content (RFC 8474 EMAILID): the same for a message and its copies, and for nothing else.
+    ///
+    /// From the message's GUID, which is the `G` field of its uidlist record (Dovecot's name for it: a copy has that of its original) or the
+    /// unique part of its file's name. Both outlive every cache; Dovecot may move and copy the message and keeps them.
+    pub fn email_id(&self, uid: u32) -> Result<String> {
+        let state = self.state();
+        let (_, entry) = state.table.get(uid).ok_or(Error::Gone)?;
+        Ok(format!("M{}", guid_digest(&guid(entry))))
     }
 
     /// POP3 UIDL stored for the message (`P` of the uidlist), if any.
@@ -141,6 +156,28 @@ impl Drop for Pop3Lock {
     fn drop(&mut self) {
         self.0.in_pop3.store(false, Ordering::Release);
     }
+}
+
+/// The `G` field, or the file's base.
+pub(super) fn guid(entry: &Entry) -> Box<[u8]> {
+    let record = Record { uid: 0, base: Box::default(), fields: entry.fields.clone() };
+    record.field(b'G').filter(|guid| !guid.is_empty()).unwrap_or_else(|| entry.base()).into()
+}
+
+/// As a field of the uidlist, which ends at a space.
+pub(super) fn guid_field(guid: &[u8]) -> Box<[u8]> {
+    if guid.contains(&b' ') { guid_digest(guid).into_bytes().into() } else { guid.into() }
+}
+
+/// 32 hexadecimal digits; what has that form is left as it is.
+fn guid_digest(guid: &[u8]) -> String {
+    if let Ok(text) = std::str::from_utf8(guid)
+        && is_guid(text)
+    {
+        return text.to_ascii_lowercase();
+    }
+    let digest = ring::digest::digest(&ring::digest::SHA256, &filename::key(guid));
+    digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn known_size(entry: &Entry) -> Option<u64> {

@@ -94,6 +94,7 @@ pub struct Mailbox {
     dir: PathBuf,
     owner: Owner,
     uid_validity: u32,
+    guid: String,
     read_only: AtomicBool,
     /// The folder was deleted, renamed or replaced: every call fails with [`Error::NotFound`].
     closed: AtomicBool,
@@ -147,6 +148,11 @@ impl Mailbox {
     /// UIDVALIDITY; never changes for this object.
     pub fn uid_validity(&self) -> u32 {
         self.uid_validity
+    }
+
+    /// 32 hexadecimal digits that no other folder has or had: `G` of the uidlist's header; a rename keeps it.
+    pub fn guid(&self) -> &str {
+        &self.guid
     }
 
     /// UIDNEXT.

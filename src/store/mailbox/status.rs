@@ -1,6 +1,8 @@
 //! A folder's counters.
 
+use super::super::filename::MessageName;
 use super::Mailbox;
+use super::message::known_size;
 use crate::mail::Flags;
 
 /// What STATUS tells (RFC 3501 section 6.3.10).
@@ -23,7 +25,32 @@ pub struct Status {
 }
 
 impl Mailbox {
-    /// Counters, as of the last refresh.
+    /// STATUS SIZE: not less than all messages together (RFC 8438 section 3). Exact where the names or the uidlist tell the sizes with
+    /// CRLF; where they do not, twice the size on disk, which no message can be larger than. So no file is read.
+    pub fn size(&self) -> u64 {
+        let mut total = 0;
+        let mut unknown = Vec::new();
+        {
+            let state = self.state();
+            for entry in state.table.entries() {
+                match (known_size(entry), MessageName::parse(&entry.name).and_then(|name| name.size())) {
+                    (Some(size), _) => total += size,
+                    (None, Some(size)) => total += 2 * size,
+                    (None, None) => unknown.push(self.path(entry.place, &entry.name)),
+                }
+            }
+        }
+        if let Ok(_owner) = self.assume() {
+            let size = |path| std::fs::symlink_metadata(path).map_or(0, |meta| 2 * meta.len());
+            total += unknown.iter().map(size).sum::<u64>();
+        }
+        total
+    }
+}
+
+impl Mailbox {
+    /// Counters, as of the last refresh. New messages have their UIDs, as with Dovecot: UIDNEXT is true, and a client that sees
+    /// it grow finds the new messages below it.
     pub fn status(&self) -> Status {
         let state = self.state();
         let mut status = Status {

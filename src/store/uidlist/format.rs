@@ -166,7 +166,7 @@ pub(super) fn parse_header(line: &[u8]) -> Fault<(u32, Header)> {
 }
 
 /// 32 hexadecimal digits?
-pub(super) fn is_guid(text: &str) -> bool {
+pub fn is_guid(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 

@@ -28,7 +28,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-pub use self::format::{Damage, Header, MAX_UID, Record, new_guid};
+pub use self::format::{Damage, Header, MAX_UID, Record, is_guid, new_guid};
 use self::format::{Fault, Reader, parse_header, parse_record, render_header};
 use super::lock::Lock;
 use super::{Error, FILE_MODE, Result};

@@ -1,0 +1,56 @@
+# STORE on a condition                                                RFC 7162 3.1.3
+# dovecot: file differs, because it tells no UID with a MODSEQ; RFC 7162 3.2.4 demands it of a server that has QRESYNC
+given 3 messages in INBOX
+1< * OK …
+1> a login alice@demo.test alice-secret
+1<~ a OK …
+1> b select INBOX (CONDSTORE)
+1<~ * OK [HIGHESTMODSEQ $base] …
+1< b OK [READ-WRITE] …
+2< * OK …
+2> a login alice@demo.test alice-secret
+2<~ a OK …
+2> b select INBOX
+2<~ b OK …
+2> c store 2 +FLAGS (\\Answered)
+2< * 2 FETCH (FLAGS (\\Answered))
+2< c OK …
+# example 6, with the flags of those that failed
+1> d store 3,2,1:2 (UNCHANGEDSINCE $base) +FLAGS.SILENT (\\Deleted)
+1< * 1 FETCH (UID 1 MODSEQ ($two))
+1< * 2 FETCH (UID 2 FLAGS (\\Answered \\Recent) MODSEQ ($one))
+1< * 3 FETCH (UID 3 MODSEQ ($two))
+1< d OK [MODIFIED 2] …
+# a message that changed twice, by UID
+2> d store 2 -FLAGS (\\Answered)
+2<~ * 2 FETCH (FLAGS ())
+2<~ d OK …
+1> e uid store 1:3 (UNCHANGEDSINCE $base) -FLAGS (\\Deleted)
+1<~ e OK [MODIFIED 1:3] …
+1> f uid store 1,3 (UNCHANGEDSINCE $two) -FLAGS (\\Deleted)
+1< * 1 FETCH (UID 1 FLAGS (\\Recent) MODSEQ ($three))
+1< * 3 FETCH (UID 3 FLAGS (\\Recent) MODSEQ ($three))
+1< f OK Store completed
+# successes are told even if nothing changed
+1> g store 1 (UNCHANGEDSINCE $three) -FLAGS.SILENT (\\Deleted)
+1< * 1 FETCH (UID 1 MODSEQ ($three))
+1< g OK Store completed
+# example 8: 0 always fails
+1> h store 3 (UNCHANGEDSINCE 0) +FLAGS.SILENT ($MDNSent)
+1<~ h OK [MODIFIED 3] …
+# keywords count
+1> i store 3 (UNCHANGEDSINCE $three) +FLAGS ($MDNSent)
+1<~ * 3 FETCH (UID 3 FLAGS (\\Recent $MDNSent) MODSEQ ($four))
+1< i OK Store completed
+1> j store 3 (UNCHANGEDSINCE $three) -FLAGS ($MDNSent)
+1< * 3 FETCH (UID 3 FLAGS (\\Recent $MDNSent) MODSEQ ($four))
+1< j OK [MODIFIED 3] …
+# mistakes
+1> k store 3 (UNCHANGEDSINCE -1) +FLAGS (\\Seen)
+1< k BAD …
+1> l store 3 (UNCHANGEDSINCE 1 UNCHANGEDSINCE 2) +FLAGS (\\Seen)
+1< l BAD …
+1> m store 3 (UNCHANGEDSINCE 9223372036854775808) +FLAGS (\\Seen)
+1< m BAD …
+1> n store 3 (CHANGEDSINCE 1) +FLAGS (\\Seen)
+1< n BAD …
