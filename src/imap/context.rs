@@ -23,6 +23,7 @@ use super::cmd::States;
 use super::cmd::append::Upload;
 use super::enabled::Enabled;
 use super::reply::{Condition, Reply};
+use super::search::Program;
 use super::view::{Own, View};
 use crate::account::{Login, Seat, User};
 use crate::notice::Notice;
@@ -41,6 +42,8 @@ pub struct Context {
     pub state: State,
     /// What the client has switched on.
     pub enabled: Enabled,
+    /// The command in progress has message numbers where its table row does not tell: no expunge behind it.
+    pub keep_numbers: bool,
     /// The message of an APPEND that is being read or waits for its command line to end.
     pub upload: Option<Upload>,
     /// The folder that the last APPEND, COPY or MOVE wrote to, held so that the next one finds it open.
@@ -101,6 +104,7 @@ impl Context {
             tls,
             state: State::NotAuthenticated,
             enabled: Enabled::default(),
+            keep_numbers: false,
             upload: None,
             target: None,
             serial: next_serial(),
@@ -166,6 +170,15 @@ impl Context {
             && let State::Selected(_, selected) = &self.state
         {
             out.line(format!("* OK [HIGHESTMODSEQ {}] Mod-sequences are told from now on", selected.view.synced()));
+        }
+    }
+
+    /// What SEARCH, SORT and THREAD have in common: MODSEQ enables CONDSTORE (RFC 7162 3.1), and where message numbers are asked for they keep
+    /// their meaning, with UID before it, too (RFC 7162 3.2.10.2).
+    pub fn search_begins(&mut self, program: &Program, out: &mut Out) {
+        self.keep_numbers |= program.has_numbers();
+        if program.asks_modseq() {
+            self.enable_condstore(out);
         }
     }
 

@@ -230,6 +230,11 @@ impl Program {
         })
     }
 
+    /// Is there a message number in it? Then no expunge may be told meanwhile (RFC 7162 3.2.10.2).
+    pub fn has_numbers(&self) -> bool {
+        self.tests.iter().any(|test| matches!(test, Test::Numbers(_)))
+    }
+
     /// Is the mod-sequence of what is found to be told (RFC 7162 sections 3.1.5 and 3.1.10)?
     pub fn asks_modseq(&self) -> bool {
         self.tests.iter().any(|test| matches!(test, Test::Modseq(_)))

@@ -244,7 +244,7 @@ impl Imap {
         let expunges = match running.row.announce {
             Announce::Nothing => None,
             // RFC 3501 7.4.1: no EXPUNGE in answer to FETCH, STORE and SEARCH; their UID forms are other commands.
-            Announce::ByNumber => Some(running.uid),
+            Announce::ByNumber => Some(running.uid && !self.context.keep_numbers),
             Announce::All => Some(true),
         };
         if let Some(expunges) = expunges
@@ -263,6 +263,7 @@ impl Imap {
                 Err(error) => drop(Reply::from(error)),
             }
         }
+        self.context.keep_numbers = false;
         let reply = self.context.add_sync_point(reply, out);
         reply.write(&running.tag, out);
         let logged_in = self.context.access().is_ok();

@@ -26,6 +26,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         Ok(program) => program,
         Err(reply) => return Err(refuse(selected, returns, reply)),
     };
+    call.context.search_begins(&program, call.out);
     let searching = Searching::new(program, returns.and_then(enough));
     Ok(Begun::Job(Box::new(Search { tag: call.tag.to_owned(), by_uid: call.uid, returns, searching, told: None })))
 }

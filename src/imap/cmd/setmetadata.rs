@@ -34,6 +34,10 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         Error::Limit(why) => Reply::no("METADATA TOOMANY", why),
         other => other.into(),
     })?;
+    if let Some(name) = target.folder() {
+        // RFC 7162 3.2.
+        store.mailbox(name)?.raise_modseq()?;
+    }
     Ok(Reply::ok("Setmetadata completed").into())
 }
 

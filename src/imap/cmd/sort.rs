@@ -29,6 +29,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         Ok(program) => program,
         Err(reply) => return Err(refuse(selected, returns, reply)),
     };
+    call.context.search_begins(&program, call.out);
     // The first in order may be any: nothing ends a search early.
     let searching = Searching::new(program, None);
     let keys = Keys::new(criteria);

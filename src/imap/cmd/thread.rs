@@ -25,6 +25,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let search = call.args.search_criteria()?;
     let selected = call.context.selected()?;
     let program = Program::new(search, &selected.view, &selected.mailbox.keywords())?;
+    call.context.search_begins(&program, call.out);
     let thread = Thread {
         algorithm,
         by_uid: call.uid,

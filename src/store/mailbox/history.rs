@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::super::Result;
 use super::super::journal::{self, Record as Note};
 use super::Mailbox;
 
@@ -74,6 +75,20 @@ impl History {
 }
 
 impl Mailbox {
+    /// Something about the folder changed that is no message (RFC 7162 3.2: an annotation): the highest mod-sequence grows.
+    pub fn raise_modseq(&self) -> Result<()> {
+        let (_owner, mut disk) = self.enter()?;
+        let lock = self.lock_files()?;
+        if let Some(lock) = &lock {
+            self.merge_others(&mut disk, lock)?;
+        }
+        let highest = journal::next_modseq(self.highest_modseq());
+        let forgotten = self.state().history.forgotten();
+        self.write_notes(&mut disk, lock.as_ref(), &[Note::Modseq { highest, forgotten }]);
+        self.tell(&disk, self.write_state(), highest);
+        Ok(())
+    }
+
     /// UIDs that were expunged after `modseq`, ascending; `None` if that is too long ago to know which.
     pub fn expunged_since(&self, modseq: u64) -> Option<Vec<u32>> {
         self.state().history.since(modseq)
