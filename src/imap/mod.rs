@@ -38,6 +38,8 @@ pub mod session;
 pub mod sort;
 pub mod source;
 pub mod thread;
+pub mod upload;
+pub mod url;
 pub mod view;
 
 #[cfg(test)]

@@ -328,9 +328,10 @@ impl frame::Policy for Context {
         let mut before = Cursor::new(literal.before);
         let row = before.tag().and_then(|_| cmd::find(&mut before));
         match row {
-            Ok((Row { literal: Some(hook), states, .. }, _)) if self.allows(*states).is_ok() => {
-                hook(self, before, literal.size)
-            }
+            Ok((Row { literal: Some(hook), states, .. }, _)) => match self.allows(*states) {
+                Ok(()) => hook(self, before, literal.size),
+                Err(reply) => frame::Verdict::Refuse(reply),
+            },
             _ => frame::Verdict::Keep,
         }
     }

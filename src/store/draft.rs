@@ -179,7 +179,7 @@ impl Draft {
     }
 
     /// Give the message an INTERNALDATE, in seconds since 1970. Call before [`Draft::sync`] and after the last write.
-    pub(super) fn set_date(&mut self, date: i64) -> Result<()> {
+    pub fn set_date(&mut self, date: i64) -> Result<()> {
         self.finish()?;
         let when = match u64::try_from(date) {
             Ok(after) => SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(after)),

@@ -1,47 +1,136 @@
-//! APPEND (RFC 3501 6.3.11, APPENDUID of RFC 4315).
+//! APPEND (RFC 3501 6.3.11) with MULTIAPPEND (RFC 3502), CATENATE (RFC 4469), literal8 (RFC 3516) and UTF8 (RFC 6855),
+//! answered with APPENDUID (RFC 4315).
 //!
-//! The message never lies in memory. When its literal is announced, everything that can be refused is refused (size,
-//! mailbox), before a byte of it is sent where the client waits; then it streams into a draft in `tmp/`. The command itself
-//! comes when its line ends, and finds the upload in the context. An upload whose command never comes, or is refused, is dropped, and
-//! its file with it.
-
-use std::sync::Arc;
+//! ```text
+//! append  = "APPEND" SP mailbox 1*message
+//! message = SP [flags SP] [date-time SP] data
+//! data    = literal / literal8 / "UTF8" SP "(" literal8 ")" / "CATENATE" SP "(" part *(SP part) ")"
+//! part    = "TEXT" SP literal / "UTF8" SP "(" literal8 ")" / "URL" SP astring
+//! ```
+//!
+//! When a literal is announced, everything that can be refused is refused (size, mailbox, URLs before it), before a byte of it is sent where the client
+//! waits; then it streams into an [`Upload`], which waits in the context for the command's end. An upload whose command never
+//! comes, or is refused, is dropped, and its files with it. All messages come into the folder together or none does.
 
 use crate::imap::context::Context;
 use crate::imap::frame::Verdict;
-use crate::imap::job::{Begun, Call};
-use crate::imap::parse::{Cursor, FlagSet, Mailbox, Result as Parsed};
+use crate::imap::job::{Begun, Call, Job, Progress, Wake};
+use crate::imap::parse::{Cursor, FlagSet};
 use crate::imap::reply::Reply;
-use crate::store::{self, Draft};
+use crate::imap::upload::{Checks, Place, Upload};
+use crate::imap::{response, url};
+use crate::store::{Mailbox, NewMessage};
+use crate::wire::Out;
 
-/// A message that is being read, or was read.
-pub struct Upload {
-    mailbox: Arc<store::Mailbox>,
-    /// The draft, or why there is none any more.
-    draft: Result<Draft, Reply>,
+/// Messages made durable in one step: each costs a sync.
+const SYNCS_A_STEP: usize = 8;
+
+/// Which command is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Append,
+    /// REPLACE has a message before the mailbox, and one message only.
+    Replace,
 }
 
-impl Upload {
-    /// Add bytes. A failure is remembered; the rest of the literal is read and dropped, and the command answers.
-    pub fn write(&mut self, bytes: &[u8]) {
-        if let Ok(draft) = &mut self.draft
-            && let Err(error) = draft.write(bytes)
-        {
-            self.draft = Err(error.into());
+/// A literal of APPEND is announced.
+pub(super) fn announced(context: &mut Context, before: Cursor<'_>, size: u64) -> Verdict {
+    literal(context, before, size, Kind::Append)
+}
+
+/// A literal is announced: a message or a piece of one if its turn has come; else a name.
+pub(super) fn literal(context: &mut Context, before: Cursor<'_>, size: u64, kind: Kind) -> Verdict {
+    let limit = context.shared.settings.max_message_size;
+    let mut upload = context.upload.take().unwrap_or_else(|| Upload::new(limit));
+    match read(&mut upload, context, before, Some(size), kind) {
+        Ok(verdict) => {
+            if matches!(verdict, Verdict::Stream) {
+                context.target = upload.mailbox().cloned();
+            }
+            context.upload = Some(upload);
+            verdict
+        }
+        Err(reply) => Verdict::Refuse(reply),
+    }
+}
+
+/// Read on in the command: up to the literal of this size that is announced, or to the end.
+pub(super) fn read(
+    upload: &mut Upload,
+    context: &mut Context,
+    mut cursor: Cursor<'_>,
+    literal: Option<u64>,
+    kind: Kind,
+) -> Result<Verdict, Reply> {
+    if upload.place != Place::Start {
+        cursor.go_to(upload.at);
+    }
+    loop {
+        let step = match upload.place {
+            Place::Start => start(upload, &mut cursor, literal, kind)?,
+            Place::Message if literal.is_none() && upload.count() > 0 && cursor.clone().end().is_ok() => {
+                return Ok(Verdict::Keep);
+            }
+            Place::Message if kind == Kind::Replace && upload.count() > 0 => {
+                return Err(Reply::bad("REPLACE takes one message"));
+            }
+            Place::Message => message(upload, context, &mut cursor, literal)?,
+            Place::Literal { utf8, part } => {
+                cursor.eat(b'~');
+                cursor.literal_head()?;
+                if utf8 {
+                    cursor.expect(b')', "expected ) after UTF8 (literal")?;
+                }
+                if !part {
+                    upload.end()?;
+                }
+                upload.place = if part { Place::Part { first: false } } else { Place::Message };
+                None
+            }
+            Place::Part { first: false } if cursor.eat(b')') => {
+                upload.end()?;
+                upload.place = Place::Message;
+                None
+            }
+            Place::Part { first } => part(upload, context, &mut cursor, literal, first)?,
+        };
+        match step {
+            Some(verdict) => return Ok(verdict),
+            None => upload.at = cursor.position(),
         }
     }
 }
 
-/// What stands before the message.
-struct Arguments<'a> {
-    mailbox: Mailbox<'a>,
-    flags: FlagSet,
-    date: Option<i64>,
+/// Is a literal announced here? It can be nothing but a name or a URL.
+fn awaits_name(cursor: &Cursor<'_>, literal: Option<u64>) -> bool {
+    literal.is_some() && cursor.at_end()
 }
 
-fn arguments<'a>(cursor: &mut Cursor<'a>) -> Parsed<Arguments<'a>> {
+fn start(
+    upload: &mut Upload,
+    cursor: &mut Cursor<'_>,
+    literal: Option<u64>,
+    kind: Kind,
+) -> Result<Option<Verdict>, Reply> {
     cursor.space()?;
-    let mailbox = cursor.mailbox()?;
+    if kind == Kind::Replace {
+        cursor.sequence_set()?;
+        cursor.space()?;
+    }
+    if awaits_name(cursor, literal) {
+        return Ok(Some(Verdict::Keep));
+    }
+    upload.target = Some(cursor.mailbox()?.name()?);
+    upload.place = Place::Message;
+    Ok(None)
+}
+
+fn message(
+    upload: &mut Upload,
+    context: &mut Context,
+    cursor: &mut Cursor<'_>,
+    literal: Option<u64>,
+) -> Result<Option<Verdict>, Reply> {
     cursor.space()?;
     let mut flags = FlagSet::default();
     if cursor.peek() == Some(b'(') {
@@ -53,54 +142,122 @@ fn arguments<'a>(cursor: &mut Cursor<'a>) -> Parsed<Arguments<'a>> {
         date = Some(cursor.date_time()?);
         cursor.space()?;
     }
-    Ok(Arguments { mailbox, flags, date })
-}
-
-/// A literal of APPEND is announced: the message, if everything before it is there; else the mailbox's name.
-pub(super) fn announced(context: &mut Context, mut before: Cursor<'_>, size: u64) -> Verdict {
-    match arguments(&mut before) {
-        Ok(arguments) if before.at_end() => match open(context, &arguments, size) {
-            Ok(upload) => {
-                context.upload = Some(upload);
-                Verdict::Stream
-            }
-            Err(reply) => Verdict::Refuse(reply),
-        },
-        Ok(_) => Verdict::Keep,
-        // A name may still come as this literal; anything else is wrong already, and the message need not be sent.
-        Err(_) if before.at_end() => Verdict::Keep,
-        Err(bad) => Verdict::Refuse(bad.into()),
+    if cursor.eat_text("CATENATE (") {
+        let store = std::sync::Arc::clone(context.store()?);
+        upload.begin(&store, flags, date)?;
+        upload.place = Place::Part { first: true };
+        return Ok(None);
     }
-}
-
-fn open(context: &mut Context, arguments: &Arguments<'_>, size: u64) -> Result<Upload, Reply> {
-    let limit = context.shared.settings.max_message_size;
-    if size > limit {
-        // RFC 4469 section 5.
-        return Err(Reply::no("TOOBIG", format!("Message is larger than {limit} bytes")));
+    let Some((size, checks)) = data(context, cursor, literal)? else {
+        return cursor.bad("expected the message as a literal").map_err(Reply::from);
+    };
+    if size > context.shared.settings.max_message_size {
+        return Err(crate::imap::upload::too_big(context.shared.settings.max_message_size));
     }
     if size == 0 {
         return Err(Reply::no("CANNOT", "Message is empty"));
     }
-    let store = context.store()?;
-    let mailbox = store.mailbox(&arguments.mailbox.name()?).map_err(Reply::target)?;
-    if mailbox.is_read_only() {
-        return Err(Reply::no("NOPERM", "Mailbox is read-only"));
-    }
-    let draft = store.draft()?;
-    context.target = Some(Arc::clone(&mailbox));
-    Ok(Upload { mailbox, draft: Ok(draft) })
+    let store = std::sync::Arc::clone(context.store()?);
+    upload.begin(&store, flags, date)?;
+    stream(upload, cursor, size, checks, false).map(Some)
 }
 
-pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
-    let Arguments { flags, date, .. } = arguments(&mut call.args)?;
-    let Some(upload) = call.context.upload.take() else {
-        return call.args.bad("expected the message as a literal").map_err(Reply::from);
-    };
-    call.args.literal_head()?;
-    call.args.end()?;
-    let draft = upload.draft?;
-    let uids = upload.mailbox.append(vec![(draft, flags.flags, flags.keywords, date)]).map_err(Reply::target)?;
-    let uids = crate::imap::response::set(uids.into_iter());
-    Ok(Reply::ok_code(format!("APPENDUID {} {uids}", upload.mailbox.uid_validity()), "Append completed").into())
+fn part(
+    upload: &mut Upload,
+    context: &mut Context,
+    cursor: &mut Cursor<'_>,
+    literal: Option<u64>,
+    first: bool,
+) -> Result<Option<Verdict>, Reply> {
+    if !first {
+        cursor.expect(b' ', "expected a space or ) after a part")?;
+    }
+    if cursor.eat_text("URL ") {
+        if awaits_name(cursor, literal) {
+            return Ok(Some(Verdict::Keep));
+        }
+        let text = cursor.astring()?;
+        url::copy(context, &text, upload)?;
+        upload.place = Place::Part { first: false };
+        return Ok(None);
+    }
+    let text = cursor.eat_text("TEXT ");
+    let is_utf8 = cursor.rest().len() >= 4 && cursor.rest()[..4].eq_ignore_ascii_case(b"UTF8");
+    match data(context, cursor, literal)? {
+        Some((size, checks)) if text != is_utf8 => stream(upload, cursor, size, checks, true).map(Some),
+        _ => cursor.bad("expected TEXT and a literal, UTF8 (literal8) or URL").map_err(Reply::from),
+    }
+}
+
+/// The forms of a literal that carries mail, if it is announced here: its size and what it may contain.
+fn data(context: &Context, cursor: &mut Cursor<'_>, literal: Option<u64>) -> Result<Option<(u64, Checks)>, Reply> {
+    let utf8 = cursor.eat_text("UTF8 (");
+    if utf8 && !context.enabled.utf8 {
+        return Err(Reply::bad("ENABLE UTF8=ACCEPT comes before UTF8 (...)"));
+    }
+    let binary = cursor.rest() == b"~";
+    let here = literal.filter(|_| binary || cursor.at_end() && !utf8);
+    Ok(here.map(|size| (size, Checks { binary: binary && !utf8, utf8: utf8 || context.enabled.utf8 })))
+}
+
+fn stream(upload: &mut Upload, cursor: &Cursor<'_>, size: u64, checks: Checks, part: bool) -> Result<Verdict, Reply> {
+    upload.announce(size, checks)?;
+    upload.at = cursor.position();
+    upload.place = Place::Literal { utf8: checks.utf8 && cursor.is_behind(b'('), part };
+    Ok(Verdict::Stream)
+}
+
+pub(super) fn begin(call: Call<'_>) -> Result<Begun, Reply> {
+    let (mailbox, messages) = finish(call.context, call.args, Kind::Append)?;
+    if messages.len() == 1 {
+        return add(&mailbox, messages).map(Begun::Done);
+    }
+    Ok(Begun::Job(Box::new(Append { mailbox, messages, ready: 0 })))
+}
+
+/// The command is complete: its folder and messages.
+pub(super) fn finish(
+    context: &mut Context,
+    args: Cursor<'_>,
+    kind: Kind,
+) -> Result<(std::sync::Arc<Mailbox>, Vec<NewMessage>), Reply> {
+    let limit = context.shared.settings.max_message_size;
+    let mut upload = context.upload.take().unwrap_or_else(|| Upload::new(limit));
+    read(&mut upload, context, args, None, kind)?;
+    upload.finish()
+}
+
+fn add(mailbox: &Mailbox, messages: Vec<NewMessage>) -> Result<Reply, Reply> {
+    let uids = mailbox.append(messages).map_err(Reply::target)?;
+    Ok(Reply::ok_code(append_uid(mailbox, &uids), "Append completed"))
+}
+
+/// RFC 4315 section 3.
+pub(super) fn append_uid(mailbox: &Mailbox, uids: &[u32]) -> String {
+    format!("APPENDUID {} {}", mailbox.uid_validity(), response::set(uids.iter().copied()))
+}
+
+/// Several messages on their way into the folder.
+struct Append {
+    mailbox: std::sync::Arc<Mailbox>,
+    messages: Vec<NewMessage>,
+    /// So many of them are on the disk.
+    ready: usize,
+}
+
+impl Job for Append {
+    fn step(&mut self, _: &mut Context, _: Wake, _: &mut Out) -> Result<Progress, Reply> {
+        let end = self.messages.len().min(self.ready + SYNCS_A_STEP);
+        for (draft, _, _, date) in &mut self.messages[self.ready..end] {
+            if let Some(date) = date.take() {
+                draft.set_date(date)?;
+            }
+            draft.sync()?;
+        }
+        self.ready = end;
+        if end < self.messages.len() {
+            return Ok(Progress::Continue);
+        }
+        add(&self.mailbox, std::mem::take(&mut self.messages)).map(Progress::Done)
+    }
 }

@@ -7,6 +7,7 @@ use crate::imap::reply::Reply;
 
 /// What every client can use, in the state that it belongs to. Before login too, since many clients ask only once.
 const ALWAYS: &str = "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE \
+                      MULTIAPPEND CATENATE REPLACE \
                       SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS XLIST METADATA METADATA-SERVER LIST-METADATA \
                       ESEARCH SEARCHRES WITHIN PARTIAL SORT SORT=DISPLAY ESORT \
                       THREAD=REFERENCES THREAD=REFS THREAD=ORDEREDSUBJECT I18NLEVEL=1 \

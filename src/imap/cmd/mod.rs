@@ -20,6 +20,7 @@ pub mod logout;
 pub mod namespace;
 pub mod noop;
 pub mod rename;
+pub mod replace;
 pub mod search;
 pub mod select;
 pub mod setmetadata;
@@ -145,6 +146,7 @@ pub static TABLE: &[Row] = {
         with_uid(row("SORT", S::SELECTED, ByNumber, sort::begin)),
         with_uid(row("THREAD", S::SELECTED, ByNumber, thread::begin)),
         with_uid(row("STORE", S::SELECTED, ByNumber, store::begin)),
+        Row { literal: Some(replace::announced), ..with_uid(row("REPLACE", S::SELECTED, All, replace::begin)) },
         with_uid(row("COPY", S::SELECTED, All, copy::copy)),
         with_uid(row("MOVE", S::SELECTED, All, copy::move_)),
     ]

@@ -42,6 +42,16 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    /// Go on at byte `at` of the command, where reading stopped when only a part of it was there.
+    pub fn go_to(&mut self, at: usize) {
+        self.at = at.min(self.bytes.len());
+    }
+
+    /// Is `b` the last byte but a `~` that was read?
+    pub fn is_behind(&self, b: u8) -> bool {
+        self.at.checked_sub(1).is_some_and(|before| self.bytes[before] == b)
+    }
+
     /// Everything that is left.
     pub fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at..]

@@ -215,7 +215,8 @@ impl Cursor<'_> {
         })
     }
 
-    fn section(&mut self, peek: bool) -> Result<Section> {
+    /// `[...]` and what follows it; with `peek` it leaves \Seen alone.
+    pub fn section(&mut self, peek: bool) -> Result<Section> {
         self.expect(b'[', "expected [ and a section")?;
         let mut path = Vec::new();
         let mut what = What::Whole;

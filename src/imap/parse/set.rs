@@ -28,6 +28,11 @@ impl SetRange {
 pub struct SequenceSet(pub Vec<SetRange>);
 
 impl SequenceSet {
+    /// Is it one number, or `*`?
+    pub fn is_single(&self) -> bool {
+        matches!(self.0[..], [SetRange { first, last }] if first == last)
+    }
+
     /// The numbers as sorted ranges that neither overlap nor touch, when `*` is `star`.
     pub fn normalize(&self, star: u32) -> Vec<(u32, u32)> {
         let mut ranges: Vec<_> = self.0.iter().map(|range| range.bounds(star)).collect();

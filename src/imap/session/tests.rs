@@ -82,11 +82,17 @@ fn an_upload_that_is_cut_off_leaves_no_file() {
 
 #[test]
 fn refused_commands_drop_their_upload() {
-    for end in [" trailing\r\n", "\nx\r\n", " {99999999999}\r\n"] {
+    let table = [
+        (" trailing\r\n", "b BAD "),
+        ("\nx\r\n", "b BAD "),
+        (" {99999999999}\r\n", "b NO [TOOBIG] "),
+        (" {3} {3}\r\n", "b BAD "),
+    ];
+    for (end, refusal) in table {
         let world = World::new();
         let mut client = world.client();
         client.login();
-        assert!(client.says(&format!("b append INBOX {{3+}}\r\nabc{end}")).starts_with("b BAD "), "{end}");
+        assert!(client.says(&format!("b append INBOX {{3+}}\r\nabc{end}")).starts_with(refusal), "{end}");
         assert_eq!(world.files("tmp"), 0, "{end}");
         assert!(client.says("c noop\r\n").starts_with("c OK "), "{end}");
     }

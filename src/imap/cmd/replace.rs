@@ -1,0 +1,52 @@
+//! REPLACE and UID REPLACE (RFC 8508): a new message comes, an old one goes, and nobody sees anything between.
+//!
+//! Read as APPEND is, CATENATE and all (RFC 8508 4.2). The new message is on the disk before the old one goes; if the old one cannot go, the new one is
+//! taken back, so that after NO nothing has changed.
+
+use super::append::{self, Kind};
+use crate::imap::context::{Context, Selected};
+use crate::imap::frame::Verdict;
+use crate::imap::job::{Begun, Call};
+use crate::imap::parse::Cursor;
+use crate::imap::parse::set::MessageSet;
+use crate::imap::reply::Reply;
+
+/// A literal of REPLACE is announced.
+pub(super) fn announced(context: &mut Context, before: Cursor<'_>, size: u64) -> Verdict {
+    match context.writable() {
+        Ok(_) => append::literal(context, before, size, Kind::Replace),
+        Err(reply) => Verdict::Refuse(reply),
+    }
+}
+
+pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
+    let whole = call.args.clone();
+    call.args.space()?;
+    let set = call.args.sequence_set()?;
+    let Selected { view, .. } = call.context.writable()?;
+    // RFC 8508 section 5: one number.
+    if !set.is_single() {
+        return Err(Reply::bad("REPLACE takes one message"));
+    }
+    let old = match view.picked_uids(&view.pick(&MessageSet::Set(set), call.uid)?)[..] {
+        [uid] => uid,
+        _ => return Err(Reply::no("NONEXISTENT", "No such message to replace")),
+    };
+    let (target, messages) = append::finish(call.context, whole, Kind::Replace)?;
+    let Selected { mailbox, .. } = call.context.writable()?;
+    if mailbox.message(old).is_none() {
+        return Err(Reply::no("EXPUNGEISSUED", "The message to replace was expunged"));
+    }
+    let new = target.append(messages).map_err(Reply::target)?;
+    if let Err(error) = mailbox.remove(&[old]) {
+        // RFC 8508 3.4: nothing half-done.
+        if let Err(stays) = target.remove(&new) {
+            tracing::error!(error = %stays, "a message that replaces none stays");
+        }
+        return Err(error.into());
+    }
+    // RFC 8508 4.3: before the EXPUNGE.
+    Reply::ok_code(append::append_uid(&target, &new), "Replacement is there").write("*", call.out);
+    call.context.target = Some(target);
+    Ok(Reply::ok("Replace completed").into())
+}

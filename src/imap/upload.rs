@@ -1,0 +1,246 @@
+//! The messages of an APPEND or REPLACE while they come in: drafts in `tmp/`, one after the other, each of one or several pieces.
+//!
+//! Owns what is common to the two commands from the first literal to the folder: the place in the command up to which it was
+//! understood (a [`Place`]; each literal goes on there, so that nothing is read twice), the limits, and the drafts. A message never lies in
+//! memory. Refuses, before a byte of it is sent where the client waits: a message over the limit (RFC 7889 4), an empty one (RFC 3502 6.3.11),
+//! too many at once. A failure in the middle of a literal is remembered; the rest of it is read and dropped, and the command answers.
+//! Leaves files in `tmp/` only while it lives.
+
+use std::sync::Arc;
+
+use super::parse::FlagSet;
+use super::reply::Reply;
+use crate::store::{self, Draft, Mailbox, Name, NewMessage};
+
+/// Messages of one command (RFC 3502): each holds a file open until the last is there.
+const MAX_MESSAGES: usize = 100;
+
+/// Where in the command the next thing to be read stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Before the arguments.
+    Start,
+    /// Before a message, or at the end.
+    Message,
+    /// At a literal that was streamed; in `UTF8 (...)`, and in a CATENATE list, or not.
+    Literal {
+        /// RFC 6855: a parenthesis closes behind it.
+        utf8: bool,
+        /// RFC 4469: it is one part of several.
+        part: bool,
+    },
+    /// Before a part of a CATENATE list; the first, or not.
+    Part {
+        /// No space stands before it.
+        first: bool,
+    },
+}
+
+/// What is being uploaded.
+pub struct Upload {
+    /// Where the command is to be read on, and what is expected there.
+    pub at: usize,
+    /// See there.
+    pub place: Place,
+    /// Where the messages go.
+    pub target: Option<Name>,
+    mailbox: Option<Arc<Mailbox>>,
+    done: Vec<NewMessage>,
+    now: Option<Current>,
+    failed: Option<Reply>,
+    limit: u64,
+}
+
+/// The message that is being read.
+struct Current {
+    draft: Draft,
+    flags: FlagSet,
+    date: Option<i64>,
+    size: u64,
+    head: Head,
+    checks: Checks,
+}
+
+/// What a literal may not contain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Checks {
+    /// It came as literal8 (RFC 3516): what a Maildir cannot give back as it came must not be in it.
+    pub binary: bool,
+    /// Its header may have UTF-8 (RFC 6855 4).
+    pub utf8: bool,
+}
+
+impl Upload {
+    /// Nothing yet; messages of at most `limit` bytes.
+    pub fn new(limit: u64) -> Upload {
+        Upload {
+            at: 0,
+            place: Place::Start,
+            target: None,
+            mailbox: None,
+            done: Vec::new(),
+            now: None,
+            failed: None,
+            limit,
+        }
+    }
+
+    /// How many messages are complete.
+    pub fn count(&self) -> usize {
+        self.done.len()
+    }
+
+    /// Begin a message.
+    pub fn begin(&mut self, store: &store::Store, flags: FlagSet, date: Option<i64>) -> Result<(), Reply> {
+        if self.done.len() == MAX_MESSAGES {
+            return Err(Reply::no("LIMIT", format!("At most {MAX_MESSAGES} messages can be appended at once")));
+        }
+        if self.mailbox.is_none() {
+            let name = self.target.as_ref().ok_or_else(|| Reply::bad("Expected a mailbox"))?;
+            let mailbox = store.mailbox(name).map_err(Reply::target)?;
+            if mailbox.is_read_only() {
+                return Err(Reply::no("NOPERM", "Mailbox is read-only"));
+            }
+            self.mailbox = Some(mailbox);
+        }
+        let draft = store.draft()?;
+        self.now = Some(Current { draft, flags, date, size: 0, head: Head::default(), checks: Checks::default() });
+        Ok(())
+    }
+
+    /// A piece of `size` bytes is to come.
+    pub fn announce(&mut self, size: u64, checks: Checks) -> Result<(), Reply> {
+        if let Some(reply) = &self.failed {
+            return Err(reply.clone());
+        }
+        let Some(now) = &mut self.now else { return Err(Reply::bad("Expected a message")) };
+        now.size = now.size.saturating_add(size);
+        now.checks = checks;
+        if now.size > self.limit { Err(too_big(self.limit)) } else { Ok(()) }
+    }
+
+    /// The folder that is written to, once a message began.
+    pub fn mailbox(&self) -> Option<&Arc<Mailbox>> {
+        self.mailbox.as_ref()
+    }
+
+    /// Add bytes of the piece.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let Some(now) = self.now.as_mut().filter(|_| self.failed.is_none()) else { return };
+        if let Err(reply) = now.write(bytes) {
+            self.failed = Some(reply);
+        }
+    }
+
+    /// The message has all its pieces.
+    pub fn end(&mut self) -> Result<(), Reply> {
+        if let Some(reply) = self.failed.take() {
+            return Err(reply);
+        }
+        let Some(now) = self.now.take() else { return Err(Reply::bad("Expected a message")) };
+        if now.size == 0 {
+            return Err(Reply::no("CANNOT", "Message is empty"));
+        }
+        self.done.push((now.draft, now.flags.flags, now.flags.keywords, now.date));
+        Ok(())
+    }
+
+    /// The folder and the messages, all there.
+    pub fn finish(self) -> Result<(Arc<Mailbox>, Vec<NewMessage>), Reply> {
+        match (self.failed, self.mailbox) {
+            (Some(reply), _) => Err(reply),
+            (None, Some(mailbox)) if self.now.is_none() && !self.done.is_empty() => Ok((mailbox, self.done)),
+            _ => Err(Reply::bad("Expected the message as a literal")),
+        }
+    }
+}
+
+/// The refusal of a message over the limit: RFC 4469 section 4.2, RFC 7889 section 4.
+pub fn too_big(limit: u64) -> Reply {
+    Reply::no("TOOBIG", format!("Message is larger than {limit} bytes"))
+}
+
+impl Current {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Reply> {
+        let clean = self.head.follow(bytes);
+        if !clean && !self.checks.utf8 {
+            // RFC 6855 section 4.
+            return Err(Reply::no(
+                "CANNOT",
+                "8-bit characters in a header: ENABLE UTF8=ACCEPT and append it as UTF8 (...)",
+            ));
+        }
+        if self.checks.binary && !self.head.is_text {
+            // RFC 3516 section 4.4.
+            return Err(Reply::no(
+                "UNKNOWN-CTE",
+                "A Maildir keeps lines that end in CRLF, without NUL; encode the part",
+            ));
+        }
+        Ok(self.draft.write(bytes)?)
+    }
+}
+
+/// Looks at a message's bytes as they pass.
+struct Head {
+    /// Still in the header.
+    inside: bool,
+    /// The line has no byte yet (a CR does not count).
+    empty: bool,
+    cr: bool,
+    /// Every line so far ends in CRLF, and there is no NUL.
+    is_text: bool,
+}
+
+impl Default for Head {
+    fn default() -> Head {
+        Head { inside: true, empty: true, cr: false, is_text: true }
+    }
+}
+
+impl Head {
+    /// Look at the next bytes; false if there is an 8-bit byte in the header.
+    fn follow(&mut self, bytes: &[u8]) -> bool {
+        let mut clean = true;
+        for &byte in bytes {
+            let bare = if byte == b'\n' { !self.cr } else { self.cr };
+            self.is_text &= !bare && byte != 0;
+            self.cr = byte == b'\r';
+            clean &= !self.inside || byte < 0x80;
+            match byte {
+                b'\n' if self.empty => self.inside = false,
+                b'\n' => self.empty = true,
+                b'\r' => {}
+                _ => self.empty = false,
+            }
+        }
+        clean
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_looked_at() {
+        type Case = (&'static str, &'static [u8], bool, bool);
+        let table: &[Case] = &[
+            ("plain", b"A: b\r\n\r\nx\r\n", true, true),
+            ("8 bits in the body", b"A: b\r\n\r\n\xff\r\n", true, true),
+            ("8 bits in the header", b"A: \xc3\xa4\r\n\r\nx\r\n", false, true),
+            ("no header", b"\r\n\xff", true, true),
+            ("lone LF", b"A: b\n\n\xff", true, false),
+            ("lone CR", b"A: b\r\n\r\na\rb", true, false),
+            ("NUL", b"A: b\r\n\r\n\0", true, false),
+            ("only a header", b"A: b\xff", false, true),
+        ];
+        for (name, bytes, clean, is_text) in table {
+            for size in 1..=bytes.len() {
+                let mut head = Head::default();
+                let all = bytes.chunks(size).fold(true, |all, piece| head.follow(piece) && all);
+                assert_eq!((all, head.is_text), (*clean, *is_text), "{name} in pieces of {size}");
+            }
+        }
+    }
+}
