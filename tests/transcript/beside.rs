@@ -416,7 +416,14 @@ impl Said<'_> {
                 rest = &rest[end..];
             }
         }
-        out + rest
+        out.push_str(rest);
+        if self.tag == "*" && self.rest.starts_with("ESEARCH ") {
+            // RFC 4731 3.1: the result options come in any order.
+            let mut words: Vec<&str> = out.split(' ').collect();
+            words.sort_unstable();
+            return words.join(" ");
+        }
+        out
     }
 }
 
@@ -432,6 +439,7 @@ fn what_counts_as_the_same() {
         ("* FLAGS (\\\\Draft \\\\Seen)", "* FLAGS (\\Seen \\Draft)", true),
         ("* 1 FETCH (UID 1 FLAGS (b a))", "* 1 FETCH (UID 1 FLAGS (a b))", true),
         ("* 1 FETCH (FLAGS (a))", "* 1 FETCH (FLAGS (b))", false),
+        ("* ESEARCH (TAG \"a\") MIN 1 COUNT 2", "* ESEARCH (TAG \"a\") COUNT 2 MIN 1", true),
         ("* STATUS x (MESSAGES 1 UIDNEXT $v)", "* STATUS x (UIDNEXT 2 MESSAGES 1)", true),
         ("* STATUS x (MESSAGES 1 UIDNEXT 2)", "* STATUS x (UIDNEXT 1 MESSAGES 2)", false),
         ("* 1 FETCH (BODY[HEADER.FIELDS (to)] {9}", "* 1 FETCH (BODY[HEADER.FIELDS (TO)] {9}", true),
