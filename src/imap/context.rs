@@ -40,6 +40,8 @@ pub struct Context {
     pub tls: Option<Tls>,
     /// Where the session stands.
     pub state: State,
+    /// Both sides compress (RFC 4978).
+    pub compressed: bool,
     /// What the client has switched on.
     pub enabled: Enabled,
     /// The command in progress has message numbers where its table row does not tell: no expunge behind it.
@@ -103,6 +105,7 @@ impl Context {
             peer,
             tls,
             state: State::NotAuthenticated,
+            compressed: false,
             enabled: Enabled::default(),
             keep_numbers: false,
             upload: None,
@@ -122,7 +125,8 @@ impl Context {
 
     /// Can TLS be started?
     pub fn may_start_tls(&self) -> bool {
-        self.shared.settings.starttls.is_on() && self.tls.is_none()
+        // RFC 4978 section 3: TLS is outside compression, so it cannot come later.
+        self.shared.settings.starttls.is_on() && self.tls.is_none() && !self.compressed
     }
 
     /// May the client send a password as it is (LOGIN, PLAIN)?

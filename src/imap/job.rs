@@ -68,6 +68,8 @@ pub enum Progress {
     Abort,
     /// The command is over with this reply, and TLS begins behind it.
     StartTls(Reply),
+    /// The command is over with this reply, and compression begins behind it.
+    Compress(Reply),
 }
 
 /// A running command.

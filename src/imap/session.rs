@@ -216,6 +216,7 @@ impl Imap {
                 return Some(Want::Close);
             }
             Progress::StartTls(reply) => return Some(self.start_tls(&running, &reply, input, out)),
+            Progress::Compress(reply) => return Some(self.compress(&running, &reply, input, out)),
             Progress::Line => (Waits::Line(None), None),
             Progress::LineOrNotice(notice) => (Waits::Line(Some(notice)), None),
             Progress::Continue => (Waits::Event, Some(Want::Continue)),
@@ -237,6 +238,19 @@ impl Imap {
         }
         reply.write(&running.tag, out);
         Want::StartTls
+    }
+
+    fn compress(&mut self, running: &Running, reply: &Reply, input: &mut Input, out: &mut Out) -> Want {
+        if !input.is_empty() {
+            // Clear or compressed? RFC 4978 section 3 has the client wait, so that there is no question.
+            input.discard();
+            Reply::bad("Nothing may follow COMPRESS before its reply").write(&running.tag, out);
+            return self.bye("Commands behind COMPRESS", out);
+        }
+        reply.write(&running.tag, out);
+        self.context.compressed = true;
+        self.bad = 0;
+        Want::Compress
     }
 
     /// Announce what may be announced, then reply.

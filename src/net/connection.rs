@@ -28,6 +28,7 @@ use std::time::Duration;
 use tokio::io::AsyncWrite;
 
 use super::caps::Admission;
+use super::deflate::{self, Deflated};
 use super::drain::Ticket;
 use super::pace::Pace;
 use super::server::Shared;
@@ -157,6 +158,7 @@ impl Connection {
                 },
                 Want::Ask(question) => Event::Answer(Box::new(Box::pin(self.shared.asker.ask(question)).await)),
                 Want::StartTls => Box::pin(self.start_tls()).await?,
+                Want::Compress => self.compress()?,
                 Want::Close => return Ok(End::Closed),
             };
             if !matches!(event, Event::Input | Event::Notice) {
@@ -215,6 +217,9 @@ impl Connection {
 
     /// Send everything in `out`.
     async fn send(&mut self) -> io::Result<()> {
+        if let Stream::Deflate(_) = self.stream {
+            deflate::pack(&mut self.out)?;
+        }
         let mut sent = 0;
         self.pace.write_for(WRITE_PATIENCE);
         let result = poll_fn(|cx| self.poll_send(cx, &mut sent)).await;
@@ -243,6 +248,20 @@ impl Connection {
                     ready!(self.pace.poll_over(cx));
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
+            }
+        }
+    }
+
+    fn compress(&mut self) -> io::Result<Event> {
+        // What came before the answer can be of either kind.
+        if !self.input.is_empty() {
+            return Err(io::Error::other("bytes behind COMPRESS"));
+        }
+        match std::mem::replace(&mut self.stream, Stream::Closed) {
+            Stream::Deflate(_) => Err(io::Error::other("the session wants compression a second time")),
+            inner => {
+                self.stream = Stream::Deflate(Box::new(Deflated::new(inner)));
+                Ok(Event::Flushed)
             }
         }
     }

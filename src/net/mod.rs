@@ -20,6 +20,7 @@ mod ask;
 mod caps;
 mod cert;
 mod connection;
+mod deflate;
 mod drain;
 mod identity;
 mod listener;

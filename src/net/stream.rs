@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
+use super::deflate::Deflated;
 use crate::wire::Input;
 
 /// Most bytes read before the session looks at them: 64 KiB is one system call for most messages, and bounds
@@ -37,6 +38,8 @@ pub enum Stream {
     Plain(Socket),
     /// Under TLS. Boxed: it is large, and plain connections should not pay for it.
     Tls(Box<TlsStream<Socket>>),
+    /// With both sides compressing, over one of the others.
+    Deflate(Box<Deflated>),
     /// Being handed to a handshake, or closed.
     Closed,
 }
@@ -44,6 +47,9 @@ pub enum Stream {
 impl Stream {
     /// Add what has arrived to `input`; ready with how many bytes that was, 0 at the end of the stream.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>, input: &mut Input) -> Poll<io::Result<usize>> {
+        if let Stream::Deflate(deflated) = self {
+            return deflated.poll_fill(cx, input);
+        }
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             loop {
@@ -80,6 +86,10 @@ macro_rules! delegate {
             }
             Stream::Tls(inner) => {
                 let $inner = Pin::new(&mut **inner);
+                $call
+            }
+            Stream::Deflate(deflated) => {
+                let $inner = Pin::new(&mut deflated.inner);
                 $call
             }
             Stream::Closed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),

@@ -18,6 +18,7 @@
 //! | `Ask(q)` | asks a server elsewhere ([`Question`]), no thread waits for it | `Answer`, with an [`super::Asked`] |
 //! | `Pause(d)` | sends `Out`, waits `d` (a slowed login) | `Flushed` |
 //! | `StartTls` | sends `Out`, does the handshake | `TlsStarted` |
+//! | `Compress` | sends `Out`, then packs what it sends and unpacks what comes | `Flushed` |
 //! | `Close` | sends `Out`, closes | none |
 //!
 //! When the peer closes, the driver lets the session finish what it was doing with the bytes it has
@@ -102,6 +103,8 @@ pub enum Want {
     Pause(Duration),
     /// To speak TLS from here on. Unread input must have been discarded.
     StartTls,
+    /// To go on when the output was sent, with both sides compressing from here on (RFC 4978). There is no unread input.
+    Compress,
     /// To end.
     Close,
 }
@@ -116,6 +119,7 @@ impl std::fmt::Debug for Want {
             Want::Ask(_) => "Ask",
             Want::Pause(_) => "Pause",
             Want::StartTls => "StartTls",
+            Want::Compress => "Compress",
             Want::Close => "Close",
         })
     }

@@ -247,6 +247,7 @@ impl Player<'_> {
             Step::ServerCloses => while self.read(c)?.is_some() {},
             Step::ClientCloses => drop(self.sides.remove(&c)),
             Step::StartTls => self.side(c).connection.start_tls()?,
+            Step::Compress => self.side(c).connection.compress()?,
             Step::Do(_) => return Err("`do` takes no connection".into()),
         }
         Ok(true)

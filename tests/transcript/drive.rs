@@ -22,6 +22,8 @@ pub trait Connection {
     fn line(&mut self) -> Result<Option<Vec<u8>>, String>;
     /// Go on under TLS.
     fn start_tls(&mut self) -> Result<(), String>;
+    /// Go on with both sides compressing (RFC 4978).
+    fn compress(&mut self) -> Result<(), String>;
 }
 
 /// A TLS handshake's outcome, as a session that runs without sockets is told it.
@@ -116,6 +118,15 @@ impl Connection for Direct {
         self.step(Event::TlsStarted(made_up_tls()));
         Ok(())
     }
+
+    /// No bytes travel here, so there is nothing to compress.
+    fn compress(&mut self) -> Result<(), String> {
+        if !matches!(self.want, Want::Compress) {
+            return Err(format!("the session wants {:?}, not compression", self.want));
+        }
+        self.step(Event::Flushed);
+        Ok(())
+    }
 }
 
 fn take_line(received: &mut Vec<u8>) -> Option<Vec<u8>> {
@@ -128,8 +139,35 @@ fn take_line(received: &mut Vec<u8>) -> Option<Vec<u8>> {
 /// A client on a real socket.
 pub struct Socket {
     stream: Stream,
+    deflate: Option<Box<Deflate>>,
     received: Vec<u8>,
     config: Arc<rustls::ClientConfig>,
+}
+
+/// The client's side of COMPRESS.
+struct Deflate {
+    out: flate2::Compress,
+    incoming: flate2::Decompress,
+}
+
+impl Deflate {
+    fn pack(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut packed = Vec::with_capacity(bytes.len() + 1024);
+        self.out.compress_vec(bytes, &mut packed, flate2::FlushCompress::Sync).expect("deflate");
+        packed
+    }
+
+    fn unpack(&mut self, mut bytes: &[u8], to: &mut Vec<u8>) -> Result<(), String> {
+        loop {
+            to.reserve(64 * 1024);
+            let before = self.incoming.total_in();
+            self.incoming.decompress_vec(bytes, to, flate2::FlushDecompress::Sync).map_err(|e| e.to_string())?;
+            bytes = &bytes[usize::try_from(self.incoming.total_in() - before).expect("a length")..];
+            if bytes.is_empty() && to.len() < to.capacity() {
+                return Ok(());
+            }
+        }
+    }
 }
 
 enum Stream {
@@ -154,7 +192,7 @@ impl Socket {
         let stream = TcpStream::connect(address).map_err(|e| e.to_string())?;
         stream.set_read_timeout(Some(wait)).map_err(|e| e.to_string())?;
         stream.set_nodelay(true).map_err(|e| e.to_string())?;
-        let mut socket = Socket { stream: Stream::Plain(stream), received: Vec::new(), config };
+        let mut socket = Socket { stream: Stream::Plain(stream), deflate: None, received: Vec::new(), config };
         if tls {
             socket.start_tls()?;
         }
@@ -164,6 +202,8 @@ impl Socket {
 
 impl Connection for Socket {
     fn send(&mut self, bytes: &[u8]) {
+        let packed = self.deflate.as_mut().map(|deflate| deflate.pack(bytes));
+        let bytes = packed.as_deref().unwrap_or(bytes);
         // A server that has already closed is found out by the next expected line.
         let _ = match &mut self.stream {
             Stream::Plain(stream) => stream.write_all(bytes),
@@ -185,7 +225,10 @@ impl Connection for Socket {
             };
             match read {
                 Ok(0) => return Ok(None),
-                Ok(n) => self.received.extend_from_slice(&block[..n]),
+                Ok(n) => match &mut self.deflate {
+                    Some(deflate) => deflate.unpack(&block[..n], &mut self.received)?,
+                    None => self.received.extend_from_slice(&block[..n]),
+                },
                 Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => return Ok(None),
                 Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
                 Err(e) => return Err(format!("no line came: {e}")),
@@ -203,6 +246,17 @@ impl Connection for Socket {
             tls.complete_io(&mut plain).map_err(|e| format!("handshake: {e}"))?;
         }
         self.stream = Stream::Tls(Box::new(rustls::StreamOwned::new(tls, plain)));
+        Ok(())
+    }
+
+    fn compress(&mut self) -> Result<(), String> {
+        let out = flate2::Compress::new(flate2::Compression::default(), false);
+        let incoming = flate2::Decompress::new(false);
+        // What came behind the OK is compressed already.
+        let early = std::mem::take(&mut self.received);
+        let mut deflate = Deflate { out, incoming };
+        deflate.unpack(&early, &mut self.received)?;
+        self.deflate = Some(Box::new(deflate));
         Ok(())
     }
 }

@@ -82,6 +82,7 @@ impl Player<'_> {
                 Ok(())
             }
             Step::StartTls => self.connection(c).start_tls(),
+            Step::Compress => self.connection(c).compress(),
             Step::Do(_) => Err("`do` takes no connection".into()),
         }
     }

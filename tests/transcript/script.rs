@@ -20,6 +20,8 @@ pub enum Step {
     ServerCloses,
     /// `1c`
     ClientCloses,
+    /// `1deflate`
+    Compress,
     /// `1tls`
     StartTls,
     /// `do ...`
@@ -118,6 +120,9 @@ fn conversation(line: &str) -> Option<Step> {
     }
     if rest == "c" {
         return Some(Step::ClientCloses);
+    }
+    if rest == "deflate" {
+        return Some(Step::Compress);
     }
     if rest == "tls" {
         return Some(Step::StartTls);

@@ -16,6 +16,10 @@ const ALWAYS: &str = "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE NAMESPACE CHILDR
 /// The capabilities that hold now, separated by spaces.
 pub fn list(context: &Context) -> String {
     let mut all = String::from(ALWAYS);
+    if !context.compressed {
+        // RFC 4978: once is all that can be.
+        all.push_str(" COMPRESS=DEFLATE");
+    }
     if !matches!(context.state, State::NotAuthenticated) {
         // RFC 8437 3 lets it be told after the login, where it can be used.
         all.push_str(" UNAUTHENTICATE");

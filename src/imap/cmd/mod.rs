@@ -5,6 +5,7 @@ pub mod authenticate;
 pub mod capability;
 pub mod check;
 pub mod close;
+pub mod compress;
 pub mod copy;
 pub mod create;
 pub mod delete;
@@ -119,6 +120,7 @@ pub static TABLE: &[Row] = {
         row("LOGIN", S::NOT_AUTHENTICATED, Nothing, login::begin),
         // Logged in.
         row("ENABLE", S::LOGGED_IN, All, enable::begin),
+        row("COMPRESS", S::LOGGED_IN, Nothing, compress::begin),
         row("NAMESPACE", S::LOGGED_IN, All, namespace::begin),
         row("SELECT", S::LOGGED_IN, Nothing, select::select),
         row("EXAMINE", S::LOGGED_IN, Nothing, select::examine),

@@ -112,6 +112,23 @@ fn nothing_may_follow_starttls() {
     assert!(matches!(client.want, Want::Close));
 }
 
+/// RFC 4978 section 3: "The client MUST NOT send any further commands until it has seen the result of COMPRESS."
+#[test]
+fn nothing_may_follow_compress() {
+    let world = World::new();
+    let mut client = world.client();
+    client.login();
+    let said = client.says("a compress deflate\r\nb logout\r\n");
+    assert!(said.starts_with("a BAD ") && said.contains("\r\n* BYE ") && !said.contains("b OK"), "{said}");
+    assert!(matches!(client.want, Want::Close));
+    let mut client = world.client();
+    client.login();
+    assert_eq!(client.says("a compress deflate\r\n"), "a OK DEFLATE active\r\n");
+    assert!(matches!(client.want, Want::Compress));
+    assert_eq!(client.happens(Event::Flushed), "");
+    assert!(client.says("b compress deflate\r\n").starts_with("b NO [COMPRESSIONACTIVE] "));
+}
+
 #[test]
 fn what_is_held_is_bounded() {
     let world = World::new();
