@@ -41,6 +41,8 @@ pub struct Draft {
     wire: u64,
     /// Bytes of the file that are known to be on the disk.
     synced: u64,
+    /// A sync failed: Linux may have thrown the pages away, and a second sync of this file would not say so.
+    lost: bool,
     /// The file has its name in a folder now; there is nothing to remove.
     placed: bool,
 }
@@ -68,6 +70,7 @@ impl Draft {
             disk: 0,
             wire: 0,
             synced: 0,
+            lost: false,
             placed: false,
         })
     }
@@ -157,9 +160,14 @@ impl Draft {
     /// Make everything written so far durable, so that only names are left to change. A caller with several recipients prepares
     /// all drafts this way before the first is delivered. Once it failed the draft is lost: drop it.
     pub fn sync(&mut self) -> Result<()> {
+        if self.lost {
+            return Err(Error::io(&self.path, io::ErrorKind::Other.into()));
+        }
         self.finish()?;
         if self.synced < self.disk {
-            fsio::sync_all(self.open()?, &self.path).map_err(|e| Error::io(&self.path, e))?;
+            let synced = fsio::sync_all(self.open()?, &self.path);
+            self.lost = synced.is_err();
+            synced.map_err(|e| Error::io(&self.path, e))?;
             self.synced = self.disk;
         }
         Ok(())

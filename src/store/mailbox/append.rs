@@ -12,7 +12,7 @@ use super::super::filename::{self, MessageName};
 use super::super::journal::{self, Known, Record as Note};
 use super::super::lock::Lock;
 use super::super::watch::Which;
-use super::super::{Error, FILE_MODE, Result};
+use super::super::{Error, Result};
 use super::refresh::Effort;
 use super::scan::File;
 use super::table::{Entry, LETTER_BITS, Message};
@@ -158,7 +158,7 @@ impl Mailbox {
         let notes: Vec<Note> = uids.iter().zip(incoming).map(note).collect();
         if incoming.iter().any(|one| one.keywords & !LETTER_BITS != 0) {
             // Only the journal knows these keywords.
-            return disk.journal.append(lock, &notes, true, FILE_MODE);
+            return self.promise_notes(disk, lock, &notes);
         }
         self.write_notes(disk, Some(lock), &notes);
         Ok(())

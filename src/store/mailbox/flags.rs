@@ -158,7 +158,7 @@ impl Mailbox {
         }
         let only_journal = changed.iter().any(|message| message.keywords & !LETTER_BITS != 0);
         match (&lock, only_journal) {
-            (Some(lock), true) => disk.journal.append(lock, &notes, true, FILE_MODE)?,
+            (Some(lock), true) => self.promise_notes(disk, lock, &notes)?,
             _ => self.write_notes(disk, lock.as_ref(), &notes),
         }
         self.tell(disk, self.write_state(), modseq);
@@ -209,7 +209,7 @@ impl Mailbox {
             table.write(&self.dir, &lock, FILE_MODE)?;
             disk.keywords = table;
         }
-        disk.journal.append(&lock, &notes, true, FILE_MODE)?;
+        self.promise_notes(disk, &lock, &notes)?;
         disk.high_keywords = high;
         Ok(bits(disk))
     }

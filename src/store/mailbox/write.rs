@@ -91,6 +91,16 @@ impl Mailbox {
             .collect()
     }
 
+    /// Append to the journal, durably: of what only the journal knows.
+    pub(super) fn promise_notes(&self, disk: &mut Disk, lock: &Lock, notes: &[Note]) -> Result<()> {
+        if disk.journal.must_compact() {
+            // A sync of this file failed, or it is damaged: what is promised goes into a new one.
+            let (_, state) = Journal::open(&self.dir)?;
+            disk.journal.compact(lock, &state, FILE_MODE)?;
+        }
+        disk.journal.append(lock, notes, true, FILE_MODE)
+    }
+
     /// Append to the journal, unsynced: what it says can be lost, and is then found out again or begun anew.
     pub(super) fn write_notes(&self, disk: &mut Disk, lock: Option<&Lock>, notes: &[Note]) {
         if notes.is_empty() || self.is_read_only() {

@@ -38,6 +38,10 @@ use crate::{clock, fsio};
 pub const FILE: &str = "dovecot-uidlist";
 /// Bytes of a list that are read: some three million messages. Keeps a planted file from filling the memory.
 const MAX_FILE: u64 = 256 << 20;
+/// Seconds after which the kernel has surely written a changed file back by itself (it begins after 30): a list that is read
+/// sooner is synced first.
+const YOUNG: i64 = 3600;
+
 /// What reading found.
 #[derive(Debug)]
 pub enum Found {
@@ -73,6 +77,10 @@ struct Place {
     end: u64,
     /// Its size then.
     size: u64,
+}
+
+impl Place {
+    const NOWHERE: Place = Place { device: 0, inode: 0, end: 0, size: 0 };
 }
 
 /// An open list: the header and the place up to which it was read. The records belong to the caller.
@@ -125,13 +133,19 @@ impl UidList {
         Ok(Found::Whole(list, records))
     }
 
-    /// A list that is not on disk yet; the first write makes it.
+    /// A list that is not on disk yet; the first write makes it, in place of what stands there at this moment.
     pub fn new(dir: &Path, mut header: Header) -> UidList {
         if header.guid.is_empty() {
             header.guid = new_guid();
         }
-        let place = Place { device: 0, inode: 0, end: 0, size: 0 };
-        UidList { path: dir.join(FILE), header, place, last_uid: 0, records: 0, must_rewrite: true }
+        let path = dir.join(FILE);
+        let place = std::fs::metadata(&path).map_or(Place::NOWHERE, |now| Place {
+            device: now.dev(),
+            inode: now.ino(),
+            end: 0,
+            size: now.len(),
+        });
+        UidList { path, header, place, last_uid: 0, records: 0, must_rewrite: true }
     }
 
     /// The header, `next_uid` brought up to date with the records.
@@ -165,6 +179,15 @@ impl UidList {
         }
         self.place = Place { end: place.size - reader.bytes.len() as u64, ..place };
         Ok(if records.is_empty() { Change::Same } else { Change::Added(records) })
+    }
+
+    /// As [`UidList::is_current`]; a list that was not there must not be there.
+    fn is_as_read(&self) -> Result<bool> {
+        match std::fs::metadata(&self.path) {
+            Ok(now) => Ok(self.is_unchanged(&now)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(e) => Err(Error::io(&self.path, e)),
+        }
     }
 
     fn is_unchanged(&self, now: &std::fs::Metadata) -> bool {
@@ -235,7 +258,13 @@ impl UidList {
         if !lock.is_ours() || !self.is_unchanged(&file.metadata().map_err(fail)?) {
             return Err(Error::Locked(self.path.clone()));
         }
-        fsio::write(&file, &self.path, &bytes).and_then(|()| fsio::sync_data(&file, &self.path)).map_err(fail)?;
+        let written = fsio::write(&file, &self.path, &bytes).and_then(|()| fsio::sync_data(&file, &self.path));
+        if let Err(e) = written {
+            // Taken back: whoever reads these lines would tell UIDs that may not be on the disk. If even that fails, the next
+            // rewrite replaces the file.
+            let _ = fsio::truncate(&file, &self.path, self.place.size);
+            return Err(fail(e));
+        }
         self.place.size += bytes.len() as u64;
         self.place.end = self.place.size;
         self.last_uid = last.uid;
@@ -252,7 +281,8 @@ impl UidList {
         records: impl Iterator<Item = &'a Record>,
         mode: u32,
     ) -> Result<()> {
-        if !lock.is_ours() {
+        // Somebody who does not heed our lock may have given UIDs since we looked: they must not be written over.
+        if !lock.is_ours() || !self.is_as_read()? {
             return Err(Error::Locked(self.path.clone()));
         }
         // Dovecot takes a list without a GUID for broken, and removes it.
@@ -304,6 +334,21 @@ pub fn copy_aside(dir: &Path) -> Result<PathBuf> {
     }
 }
 
+/// May what stands in the file not have reached the disk yet?
+fn is_young(now: &std::fs::Metadata) -> bool {
+    let age = clock::unix().saturating_sub(now.ctime());
+    !(YOUNG..).contains(&age)
+}
+
+/// What was just read is told to clients: a writer that was killed before its sync must not make that a lie after a power cut.
+fn ensure_synced(file: &std::fs::File, path: &Path) -> Result<()> {
+    match fsio::sync_data(file, path).map_err(|e| Error::io(path, e)) {
+        // Nothing can be written here, so that nothing waits to be; and a full disk must not keep the owner out.
+        Err(e) if e.forbids_writing() || matches!(e, Error::Full(_)) => Ok(()),
+        result => result,
+    }
+}
+
 /// The file from `from`'s end if it is the same file and only grew, else nothing of it but its place.
 fn read_from(path: &Path, from: Option<Place>) -> Result<Option<(Vec<u8>, Place)>> {
     let fail = |e| Error::io(path, e);
@@ -326,7 +371,10 @@ fn read_from(path: &Path, from: Option<Place>) -> Result<Option<(Vec<u8>, Place)
         file.seek(SeekFrom::Start(start)).map_err(fail)?;
     }
     bytes.reserve(usize::try_from(now.len() - start).unwrap_or(0));
-    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(fail)?;
+    (&file).take(MAX_FILE).read_to_end(&mut bytes).map_err(fail)?;
+    if !bytes.is_empty() && is_young(&now) {
+        ensure_synced(&file, path)?;
+    }
     let size = start + bytes.len() as u64;
     Ok(Some((bytes, Place { device: now.dev(), inode: now.ino(), end: 0, size })))
 }

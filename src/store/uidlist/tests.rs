@@ -182,3 +182,63 @@ fn a_writer_whose_lock_was_taken_away_writes_nothing() {
     assert!(matches!(list.rewrite(&lock, header, records.iter(), 0o600), Err(Error::Locked(_))));
     assert_eq!(content(dir.path()), DOVECOTS);
 }
+
+/// Steps taken in `dir` from now on, by name; one whose name is `fail` fails.
+fn steps(dir: &Path, fail: &'static str) -> (fsio::Watching, std::sync::Arc<std::sync::Mutex<Vec<&'static str>>>) {
+    let seen = std::sync::Arc::<std::sync::Mutex<Vec<&'static str>>>::default();
+    let (note, dir) = (std::sync::Arc::clone(&seen), dir.to_owned());
+    let watching = fsio::watch_steps(move |_, step| {
+        if step.path() == dir.join(FILE) {
+            note.lock().unwrap().push(step.name());
+            if step.name() == fail {
+                return Err(io::Error::from_raw_os_error(5));
+            }
+        }
+        Ok(())
+    });
+    (watching, seen)
+}
+
+#[test]
+fn lines_that_a_killed_process_may_not_have_synced_are_synced_before_they_are_believed() {
+    let dir = folder(DOVECOTS);
+    let (_watching, seen) = steps(dir.path(), "");
+    let (mut list, _) = whole(dir.path());
+    assert_eq!(*seen.lock().unwrap(), ["sync"]);
+    assert!(matches!(list.refresh().unwrap(), Change::Same));
+    fs::write(dir.path().join(FILE), format!("{DOVECOTS}5 :five\n")).unwrap();
+    assert!(matches!(list.refresh().unwrap(), Change::Added(_)));
+    assert_eq!(*seen.lock().unwrap(), ["sync"; 2]);
+    let (_watching, _) = steps(dir.path(), "sync");
+    assert!(UidList::read(dir.path()).is_err(), "not believed");
+}
+
+#[test]
+fn lines_whose_sync_failed_are_taken_back() {
+    let dir = folder(DOVECOTS);
+    let (mut list, _) = whole(dir.path());
+    let lock = lock(dir.path());
+    let (watching, seen) = steps(dir.path(), "sync");
+    assert!(list.append(&lock, &[Record::new(5, b"five")]).is_err());
+    assert_eq!(*seen.lock().unwrap(), ["write", "sync", "write"], "one sync, and the file is cut");
+    assert_eq!(content(dir.path()), DOVECOTS);
+    drop(watching);
+    assert_eq!(list.header().next_uid, 5);
+    assert!(matches!(list.refresh().unwrap(), Change::Same));
+}
+
+#[test]
+fn a_list_that_somebody_else_replaced_is_not_written_over() {
+    let dir = folder(DOVECOTS);
+    let (mut list, records) = whole(dir.path());
+    let lock = lock(dir.path());
+    let theirs = format!("{DOVECOTS}5 :given-meanwhile\n");
+    fs::write(dir.path().join("theirs"), &theirs).unwrap();
+    fs::rename(dir.path().join("theirs"), dir.path().join(FILE)).unwrap();
+    let header = list.header().clone();
+    assert!(matches!(list.rewrite(&lock, header.clone(), records.iter(), 0o600), Err(Error::Locked(_))));
+    assert_eq!(content(dir.path()), theirs);
+    let Change::Replaced(records) = list.refresh().unwrap() else { panic!() };
+    list.rewrite(&lock, header, records.iter(), 0o600).unwrap();
+    assert!(content(dir.path()).ends_with("5 :given-meanwhile\n"));
+}
