@@ -94,7 +94,13 @@ impl Site {
 }
 
 fn stores(coexist: bool) -> Stores {
-    Stores::new(Settings { hostname: "mx.example.org".into(), coexist, default_folders: Vec::new() }).unwrap()
+    Stores::new(Settings {
+        hostname: "mx.example.org".into(),
+        coexist,
+        default_folders: Vec::new(),
+        ..Settings::default()
+    })
+    .unwrap()
 }
 
 fn message(subject: &str) -> String {

@@ -82,6 +82,7 @@ fn shared(root: &Path) -> Arc<Shared> {
         hostname: "host".into(),
         coexist: false,
         default_folders: vec![(store::Name::parse("Other").unwrap(), store::Role::Archive)],
+        ..store::Settings::default()
     });
     let settings = Settings { max_message_size: 1_000_000, ..Settings::default() };
     Arc::new(Shared { settings, accounts: Arc::new(accounts.unwrap()), stores: stores.unwrap() })

@@ -40,6 +40,7 @@ fn world() -> Option<World> {
         hostname: "mail.demo.test".into(),
         coexist: false,
         default_folders: vec![(Name::parse("Sent").expect("a name"), Role::Sent)],
+        ..Settings::default()
     };
     let home = |name: &str, uid: u32| {
         let path = dir.path().join(name);
@@ -134,7 +135,12 @@ fn one_users_thread_cannot_read_anothers_mail() {
 
     // A wrong path in Ann's line must not open Ben's mail either.
     let wrong = Home { maildir: world.ben.maildir.clone(), ..world.ann.clone() };
-    let stores = Stores::new(Settings { hostname: "h".into(), coexist: false, default_folders: Vec::new() });
+    let stores = Stores::new(Settings {
+        hostname: "h".into(),
+        coexist: false,
+        default_folders: Vec::new(),
+        ..Settings::default()
+    });
     let opened = stores.expect("stores").open(&wrong).and_then(|store| store.mailbox(&Name::inbox()).map(drop));
     assert!(
         matches!(&opened, Err(Error::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied),

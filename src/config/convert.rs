@@ -32,6 +32,8 @@ impl Config {
             hostname: self.hostname.clone(),
             coexist: self.mail.coexist,
             default_folders: self.mail.folders.clone(),
+            mailbox_names: self.mail.mailbox_names,
+            mount_point: self.mail.mount_point.clone(),
         }
     }
 

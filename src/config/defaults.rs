@@ -58,7 +58,9 @@ timeout = "10s"
 [mail]
 home = "/var/lib/mailcote/mail/{domain}/{user}/Maildir"
 layout = "maildir++"
+mailbox_names = "auto"
 coexist = false
+mount_point = ""
 
 [folders]
 drafts = "Drafts"

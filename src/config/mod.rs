@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::account::{OAuth, Scram};
-use crate::store::{Layout, Name, Role};
+use crate::store::{Charset, Layout, Name, Role};
 use crate::wire::Network;
 
 mod convert;
@@ -209,8 +209,12 @@ pub struct Mail {
     pub home: String,
     /// How folders lie in it.
     pub layout: Layout,
+    /// How names of folders are spelled on disk; `None` is as each Maildir has them.
+    pub mailbox_names: Option<Charset>,
     /// A running Dovecot works in the same Maildirs: honour its locks.
     pub coexist: bool,
+    /// A file system that must be mounted there before a Maildir is made below it.
+    pub mount_point: Option<PathBuf>,
     /// Folders made at first use.
     pub folders: Vec<(Name, Role)>,
 }
@@ -315,7 +319,9 @@ impl Config {
             mail: Mail {
                 home: r.get("mail.home", value::home),
                 layout: r.get("mail.layout", value::layout),
+                mailbox_names: r.get("mail.mailbox_names", value::mailbox_names),
                 coexist: r.get("mail.coexist", value::switch),
+                mount_point: r.get("mail.mount_point", value::mount_point),
                 folders: folders(r),
             },
             metadata: Metadata {

@@ -13,7 +13,7 @@ use toml::de::DeValue;
 
 use super::{Listener, Place, Service};
 use crate::account::Scram;
-use crate::store::{Layout, Name};
+use crate::store::{Charset, Layout, Name};
 use crate::wire::{BadNetwork, Network};
 
 /// A value and where it stands.
@@ -186,6 +186,26 @@ pub fn home(value: &Value<'_>) -> Read<String> {
 }
 
 /// `"maildir++"` or `"fs"`.
+pub fn mailbox_names(value: &Value<'_>) -> Read<Option<Charset>> {
+    match text(value)?.as_str() {
+        "auto" => Ok(None),
+        "utf-7" => Ok(Some(Charset::Utf7)),
+        "utf-8" => Ok(Some(Charset::Utf8)),
+        other => bad(value, format!("\"{other}\" is no spelling of names; \"auto\", \"utf-7\" and \"utf-8\" are")),
+    }
+}
+
+/// An absolute path; "" for none.
+pub fn mount_point(value: &Value<'_>) -> Read<Option<PathBuf>> {
+    let path = PathBuf::from(text(value)?);
+    match path.as_os_str().is_empty() {
+        true => Ok(None),
+        false if path.is_absolute() => Ok(Some(path)),
+        false => bad(value, "must be an absolute path"),
+    }
+}
+
+/// How folders lie in a Maildir.
 pub fn layout(value: &Value<'_>) -> Read<Layout> {
     match text(value)?.to_ascii_lowercase().as_str() {
         "maildir++" => Ok(Layout::Maildirpp),

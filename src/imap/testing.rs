@@ -38,8 +38,12 @@ impl World {
             oauth: None,
             secret_file: None,
         });
-        let stores =
-            Stores::new(store::Settings { hostname: "host".into(), coexist: false, default_folders: Vec::new() });
+        let stores = Stores::new(store::Settings {
+            hostname: "host".into(),
+            coexist: false,
+            default_folders: Vec::new(),
+            ..store::Settings::default()
+        });
         let settings = Settings { max_message_size: 1_000_000, starttls: Switch::new(true), ..Settings::default() };
         let shared = Shared { settings, accounts: Arc::new(accounts.unwrap()), stores: stores.unwrap() };
         World { shared: Arc::new(shared), dir }

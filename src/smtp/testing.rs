@@ -62,9 +62,7 @@ impl World {
             secret_file: None,
         })
         .unwrap();
-        let stores =
-            Stores::new(store::Settings { hostname: "host".into(), coexist: false, default_folders: Vec::new() })
-                .unwrap();
+        let stores = Stores::new(store::Settings { hostname: "host".into(), ..store::Settings::default() }).unwrap();
         let shared = Shared { settings, accounts: Arc::new(accounts), stores, memory };
         let world = World { shared: Arc::new(shared), dir };
         let home =

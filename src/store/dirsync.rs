@@ -6,17 +6,21 @@
 //! [`DirSyncs::soon`] is for flag changes: a thread syncs the directory within [`SOON`] (promise 1 allows a second).
 //!
 //! A file that goes from one directory to another must not be lost between them: if the old directory reached the disk first
-//! and the power failed then, the file would be in neither. [`DirSyncs::moving`] is told before such a rename, and whoever syncs the
-//! old directory next, for whatever reason, syncs the new one before it. (Where a rename is one transaction, as on ext4, XFS and
+//! and the power failed then, the file would be in neither. Such a rename is done within [`DirSyncs::moving`], and whoever syncs the
+//! old directory next, for whatever reason, syncs the new one before it; none of these renames happens between the two. (Where a rename is one transaction, as on ext4, XFS and
 //! btrfs, the second sync finds nothing to do and costs microseconds.)
+//!
+//! A directory that waits for its deferred sync is held open: it may be renamed meanwhile, and another may have its name.
 //!
 //! Fails with the system's error, told to everybody whom that sync was to serve. A deferred sync that fails
 //! is logged: its caller has long answered, which is what the promise about flags says. Leaves nothing on disk.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -25,6 +29,9 @@ use crate::fsio;
 
 /// A deferred sync happens this long after it was first asked for: half of the promised second, for slow disks.
 pub(super) const SOON: Duration = Duration::from_millis(500);
+
+/// Directories that wait for their deferred sync: each holds a file descriptor. One more is synced at once.
+const MAX_WAITING: usize = 256;
 
 /// The directory syncs of a process.
 pub(super) struct DirSyncs {
@@ -36,10 +43,18 @@ pub(super) struct DirSyncs {
 #[derive(Default)]
 struct Shared {
     groups: Mutex<HashMap<PathBuf, Arc<Group>>>,
-    /// Directories that must reach the disk before the one they stand under.
-    first: Mutex<HashMap<PathBuf, BTreeSet<PathBuf>>>,
+    /// By the directory that must not reach the disk before others do.
+    orders: Mutex<HashMap<PathBuf, Arc<Order>>>,
     waiting: Mutex<Waiting>,
     wake: Condvar,
+}
+
+/// What must reach the disk before one directory.
+#[derive(Default)]
+struct Order {
+    /// Shared by those who rename out of the directory; alone is who syncs it.
+    renaming: RwLock<()>,
+    first: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// Those who wait for one directory.
@@ -69,8 +84,17 @@ enum Failure {
 
 #[derive(Default)]
 struct Waiting {
-    directories: HashMap<PathBuf, Owner>,
+    /// By device and inode.
+    directories: HashMap<(u64, u64), Deferred>,
     stop: bool,
+}
+
+/// One directory that waits.
+struct Deferred {
+    /// What it was called when the sync was asked for.
+    path: PathBuf,
+    directory: File,
+    owner: Owner,
 }
 
 impl DirSyncs {
@@ -92,27 +116,64 @@ impl DirSyncs {
         self.shared.now(directory)
     }
 
-    /// A file is about to be renamed from directory `from` to `to`, and neither may be synced at once.
-    pub(super) fn moving(&self, from: &Path, to: &Path) {
-        if from != to {
-            lock(&self.shared.first).entry(from.to_owned()).or_default().insert(to.to_owned());
+    /// Do `renames` of files from directory `from` to `to`, neither of which is synced at once. They must sync nothing themselves.
+    pub(super) fn moving<R>(&self, from: &Path, to: &Path, renames: impl FnOnce() -> R) -> R {
+        if from == to {
+            return renames();
         }
+        let order = self.shared.order(from);
+        let _renaming = order.renaming.read().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut first = lock(&order.first);
+            if !first.contains(to) {
+                first.insert(to.to_owned());
+            }
+        }
+        renames()
     }
 
-    /// Entries of `directory` to the disk within [`SOON`], by a thread that takes on `owner` itself.
+    /// Entries of `directory` to the disk within [`SOON`], by a thread that takes on `owner` itself. The caller has taken on
+    /// the owner's identity.
     pub(super) fn soon(&self, directory: &Path, owner: Owner) {
-        let first = {
-            let mut waiting = lock(&self.shared.waiting);
-            let first = waiting.directories.is_empty();
-            waiting.directories.entry(directory.to_owned()).or_insert(owner);
-            first
+        let queued = match self.thread {
+            Some(_) => self.queue(directory, owner),
+            None => Ok(false),
         };
-        if self.thread.is_none() {
-            return self.shared.flush();
+        let done = queued.and_then(|queued| if queued { Ok(()) } else { self.now(directory) });
+        told_nobody(directory, done);
+    }
+
+    /// False if too many wait already.
+    fn queue(&self, directory: &Path, owner: Owner) -> io::Result<bool> {
+        let meta = fs::metadata(directory)?;
+        let mut waiting = lock(&self.shared.waiting);
+        let (count, key) = (waiting.directories.len(), (meta.dev(), meta.ino()));
+        if waiting.directories.contains_key(&key) {
+            return Ok(true);
         }
-        if first {
+        if count >= MAX_WAITING {
+            return Ok(false);
+        }
+        let open = File::open(directory)?;
+        let meta = open.metadata()?;
+        waiting
+            .directories
+            .insert((meta.dev(), meta.ino()), Deferred { path: directory.to_owned(), directory: open, owner });
+        drop(waiting);
+        if count == 0 {
             self.shared.wake.notify_one();
         }
+        Ok(true)
+    }
+}
+
+/// The outcome of a sync whose caller has answered long ago.
+fn told_nobody(directory: &Path, result: io::Result<()>) {
+    match result {
+        // The folder was deleted or renamed meanwhile; whoever did that synced it.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => tracing::error!(path = %directory.display(), error = %e, "flag changes may not survive a power cut"),
+        Ok(()) => {}
     }
 }
 
@@ -131,7 +192,7 @@ impl Drop for DirSyncs {
 impl Shared {
     fn now(&self, directory: &Path) -> io::Result<()> {
         let group = Arc::clone(lock(&self.groups).entry(directory.to_owned()).or_default());
-        let result = group.sync(|| self.in_order(directory));
+        let result = group.sync(|| self.in_order(directory, None));
         let mut groups = lock(&self.groups);
         // The table and this call: nobody else waits, and nobody can come while the table is locked.
         if Arc::strong_count(&group) == 2 {
@@ -140,19 +201,39 @@ impl Shared {
         result
     }
 
-    /// What must come first, then `directory`. Runs in one thread at a time for one directory.
-    fn in_order(&self, directory: &Path) -> io::Result<()> {
-        let first = lock(&self.first).remove(directory).unwrap_or_default();
-        let missing_is_fine = |result: io::Result<()>| match result {
-            // The folder was deleted meanwhile, and its messages with it.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
-        };
-        if let Err(e) = first.iter().try_for_each(|target| missing_is_fine(fsio::sync_dir(target))) {
-            lock(&self.first).entry(directory.to_owned()).or_default().extend(first);
-            return Err(e);
+    fn order(&self, directory: &Path) -> Arc<Order> {
+        let mut orders = lock(&self.orders);
+        match orders.get(directory) {
+            Some(order) => Arc::clone(order),
+            None => Arc::clone(orders.entry(directory.to_owned()).or_default()),
         }
-        fsio::sync_dir(directory)
+    }
+
+    /// What must come first, then `directory`; the one that is open, if that is given.
+    fn in_order(&self, directory: &Path, open: Option<&File>) -> io::Result<()> {
+        let order = self.order(directory);
+        let result = {
+            let _alone = order.renaming.write().unwrap_or_else(PoisonError::into_inner);
+            let mut first = lock(&order.first);
+            let result = first.iter().try_for_each(|target| match fsio::sync_dir(target) {
+                // The folder was deleted meanwhile, and its messages with it.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+                result => result,
+            });
+            if result.is_ok() {
+                first.clear();
+            }
+            result.and_then(|()| match open {
+                Some(open) => fsio::sync_open_dir(open, directory),
+                None => fsio::sync_dir(directory),
+            })
+        };
+        let mut orders = lock(&self.orders);
+        // The table and this call: nobody renames, and nobody can begin to while the table is locked.
+        if Arc::strong_count(&order) == 2 && lock(&order.first).is_empty() {
+            orders.remove(directory);
+        }
+        result
     }
 
     fn run(&self) {
@@ -176,16 +257,13 @@ impl Shared {
     }
 
     fn flush(&self) {
-        let directories = std::mem::take(&mut lock(&self.waiting).directories);
-        for (directory, owner) in directories {
-            match owner.assume().and_then(|_owner| self.now(&directory)) {
-                // The folder was deleted or renamed meanwhile; whoever did that synced it.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => {
-                    tracing::error!(path = %directory.display(), error = %e, "flag changes may not survive a power cut")
-                }
-                Ok(()) => {}
-            }
+        let waiting = std::mem::take(&mut lock(&self.waiting).directories);
+        let mut waiting: Vec<Deferred> = waiting.into_values().collect();
+        // Of a folder, `cur/` before `new/`: files go from one to the other.
+        waiting.sort_by(|a, b| a.path.cmp(&b.path));
+        for Deferred { path, directory, owner } in waiting {
+            let result = owner.assume().and_then(|_owner| self.in_order(&path, Some(&directory)));
+            told_nobody(&path, result);
         }
     }
 }
@@ -300,22 +378,102 @@ mod tests {
         assert!(lock(&shared.waiting).directories.is_empty());
     }
 
+    /// Directories in `root` that were synced from now on.
+    fn synced(root: &Path) -> (fsio::Watching, Arc<Mutex<Vec<PathBuf>>>) {
+        let seen = Arc::<Mutex<Vec<PathBuf>>>::default();
+        let (note, root) = (Arc::clone(&seen), root.to_owned());
+        let watching = fsio::watch_steps(move |_, step| {
+            if matches!(step, fsio::Step::SyncDir(_)) && step.path().starts_with(&root) {
+                lock(&note).push(step.path().to_owned());
+            }
+            Ok(())
+        });
+        (watching, seen)
+    }
+
     #[test]
     fn the_new_place_comes_before_the_old_one() {
         let dir = tempfile::tempdir().unwrap();
         let syncs = DirSyncs::new();
         let (old, gone) = (dir.path().join("old"), dir.path().join("gone"));
         std::fs::create_dir(&old).unwrap();
-        syncs.moving(&old, dir.path());
-        syncs.moving(&old, &gone);
-        syncs.moving(&old, &old);
-        assert_eq!(lock(&syncs.shared.first)[&old].len(), 2);
+        let (_watching, seen) = synced(dir.path());
+        for to in [dir.path(), &gone, &old] {
+            syncs.moving(&old, to, || ());
+        }
         syncs.now(&old).unwrap();
-        assert!(lock(&syncs.shared.first).is_empty(), "what is gone needs no sync");
+        assert_eq!(*lock(&seen), [dir.path(), &gone, &old], "what is gone is no hindrance");
+        assert!(lock(&syncs.shared.orders).is_empty());
         // A target that cannot be synced keeps the old directory from the disk, too, and stays on the list.
         std::fs::write(dir.path().join("file"), "").unwrap();
-        syncs.moving(&old, &dir.path().join("file"));
+        syncs.moving(&old, &dir.path().join("file"), || ());
         assert!(syncs.now(&old).is_err());
-        assert_eq!(lock(&syncs.shared.first)[&old].len(), 1);
+        assert_eq!(lock(&syncs.shared.order(&old).first).len(), 1);
+    }
+
+    #[test]
+    fn nothing_is_renamed_between_the_syncs_of_the_new_place_and_of_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+        std::fs::create_dir(&old).unwrap();
+        std::fs::create_dir(&new).unwrap();
+        let syncs = DirSyncs::new();
+        let moved = std::sync::atomic::AtomicUsize::new(0);
+        let log = Arc::<Mutex<Vec<&str>>>::default();
+        let (note, places) = (Arc::clone(&log), (old.clone(), new.clone()));
+        let _watching = fsio::watch_steps(move |_, step| {
+            if matches!(step, fsio::Step::SyncDir(_)) && [&places.0, &places.1].contains(&&step.path().to_owned()) {
+                lock(&note).push(if step.path() == places.0 { "old" } else { "new" });
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            Ok(())
+        });
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    syncs.moving(&old, &new, || lock(&log).push("rename"));
+                    moved.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    std::thread::yield_now();
+                }
+            });
+            while moved.load(std::sync::atomic::Ordering::Relaxed) < 200 {
+                syncs.now(&old).unwrap();
+            }
+        });
+        let log = lock(&log);
+        assert!(log.contains(&"new"));
+        assert!(!log.windows(2).any(|two| two == ["rename", "old"]), "{log:?}");
+    }
+
+    #[test]
+    fn a_deferred_sync_finds_its_directory_under_its_new_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (before, after) = (dir.path().join("A"), dir.path().join("B"));
+        std::fs::create_dir_all(before.join("cur")).unwrap();
+        let (_watching, seen) = synced(dir.path());
+        let syncs = DirSyncs::new();
+        syncs.soon(&before.join("cur"), Owner::Daemon);
+        std::fs::rename(&before, &after).unwrap();
+        // Another folder takes the name.
+        std::fs::create_dir_all(before.join("cur")).unwrap();
+        syncs.soon(&before.join("cur"), Owner::Daemon);
+        syncs.soon(&before.join("cur"), Owner::Daemon);
+        drop(syncs);
+        assert_eq!(lock(&seen).len(), 2, "both, once each");
+    }
+
+    #[test]
+    fn too_many_that_wait_are_not_held_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let syncs = DirSyncs::new();
+        let (_watching, seen) = synced(dir.path());
+        for n in 0..MAX_WAITING + 3 {
+            let path = dir.path().join(n.to_string());
+            std::fs::create_dir(&path).unwrap();
+            syncs.soon(&path, Owner::Daemon);
+            assert!(lock(&syncs.shared.waiting).directories.len() <= MAX_WAITING);
+        }
+        drop(syncs);
+        assert_eq!(lock(&seen).len(), MAX_WAITING + 3);
     }
 }

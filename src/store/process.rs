@@ -1,8 +1,10 @@
 //! What all accounts of this process share: the settings that files depend on, the watch, and the directory syncs.
 
+use super::Settings;
 use super::dirsync::DirSyncs;
 use super::filename;
 use super::leavings::Leavings;
+use super::mounts::Mounts;
 use super::watch::Watch;
 
 /// One a process; every open account and folder holds it.
@@ -17,13 +19,21 @@ pub(super) struct Process {
     pub(super) syncs: DirSyncs,
     /// What removed files occupy.
     pub(super) leavings: Leavings,
+    /// What must be mounted before a home is made.
+    pub(super) mounts: Mounts,
 }
 
 impl Process {
-    /// For files named after `hostname`.
-    pub(super) fn new(hostname: &str, coexist: bool) -> Process {
-        let (watch, syncs, leavings) = (Watch::new(), DirSyncs::new(), Leavings::new());
-        Process { host: filename::escape_host(hostname), coexist, watch, syncs, leavings }
+    /// As the settings say.
+    pub(super) fn new(settings: &Settings) -> Process {
+        Process {
+            host: filename::escape_host(&settings.hostname),
+            coexist: settings.coexist,
+            watch: Watch::new(),
+            syncs: DirSyncs::new(),
+            leavings: Leavings::new(),
+            mounts: Mounts::new(settings.mount_point.as_deref()),
+        }
     }
 
     /// A base that nobody has.

@@ -64,7 +64,8 @@ mod tests {
     #[test]
     fn a_message_larger_than_the_disk_has_no_room() {
         let dir = tempfile::tempdir().unwrap();
-        let settings = Settings { hostname: "h".into(), coexist: false, default_folders: Vec::new() };
+        let settings =
+            Settings { hostname: "h".into(), coexist: false, default_folders: Vec::new(), ..Settings::default() };
         let home = Home { maildir: dir.path().join("m"), layout: Layout::Maildirpp, owner: Owner::Daemon };
         let store = Stores::new(settings).unwrap().open(&home).unwrap();
         assert!(store.room_for(1).is_ok());

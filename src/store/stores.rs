@@ -1,7 +1,8 @@
 //! [`Stores`], the process's table of open accounts, and [`Store`], one of them: which folders it has and which the user wants to see.
 //!
 //! A home that does not exist yet is made at its first use, under its owner's identity, with the default folders. INBOX's own
-//! `cur/` and `new/` are made last: a home without them is not finished, and the next opening makes the rest.
+//! `cur/` and `new/` are made last: a home without them is not finished, and the next opening makes the rest. It is not made where a
+//! file system is missing that it belongs on ([`super::mounts`]).
 //!
 //! An account is kept as long as somebody holds it, so that all sessions and deliveries of a user share one [`Store`]
 //! and through it one [`super::Mailbox`] a folder; and for a minute after it was opened, since mail and pollers come in
@@ -19,7 +20,7 @@ use super::mailbox::clean;
 use super::metadata::Feed;
 use super::process::Process;
 use super::tree::{self, Folder, Moved, Tree};
-use super::{Assumed, Error, Home, Mailbox, Name, Result, Role, subscriptions};
+use super::{Assumed, Charset, Error, Home, Mailbox, Name, Result, Role, subscriptions};
 
 /// Accounts in the table before those that nobody holds any more are dropped from it; then again at twice what is left.
 const FIRST_CLEANING: usize = 256;
@@ -29,7 +30,7 @@ const MAX_KEPT: usize = 64;
 const KEEP_FOR: Duration = Duration::from_secs(60);
 
 /// What the store is told by the configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// Host part of new file names.
     pub hostname: String,
@@ -37,6 +38,10 @@ pub struct Settings {
     pub coexist: bool,
     /// Folders made at first use, with their roles.
     pub default_folders: Vec<(Name, Role)>,
+    /// How names of folders are spelled on disk; `None` is what each tree speaks already.
+    pub mailbox_names: Option<Charset>,
+    /// A directory that must be a mount point before a home below it is made.
+    pub mount_point: Option<PathBuf>,
 }
 
 /// The process's table of open accounts. Cheap to clone.
@@ -82,7 +87,7 @@ impl Stores {
     /// An empty table.
     pub fn new(settings: Settings) -> Result<Stores> {
         let table = Table { slots: HashMap::new(), clean_at: FIRST_CLEANING };
-        let process = Arc::new(Process::new(&settings.hostname, settings.coexist));
+        let process = Arc::new(Process::new(&settings));
         Ok(Stores(Arc::new(Shared {
             settings: Arc::new(settings),
             process,
@@ -139,8 +144,11 @@ impl Store {
         let assumed = assume(home)?;
         let root = &home.maildir;
         let is_fresh = !root.join("cur").is_dir() && !root.join("new").is_dir();
+        if is_fresh {
+            process.mounts.check(root)?;
+        }
         let above = if is_fresh { tree::make_missing(root)? } else { Vec::new() };
-        let tree = Tree::open(root, home.layout, settings.coexist)?;
+        let tree = Tree::open(root, home.layout, settings.mailbox_names, settings.coexist)?;
         if is_fresh {
             tree.make_home(&settings.default_folders, &above)?;
         } else if let Err(error) = tree::complete(root) {
@@ -193,14 +201,7 @@ impl Store {
     /// Remove a folder with its messages. Children stay, and so does a subscription (RFC 3501 section 6.3.6).
     pub fn delete(&self, name: &Name) -> Result<()> {
         let _owner = self.assume()?;
-        let open = self.open_already(name);
-        // A MOVE that is under way must end first: it could not take back what lies in a folder that is gone.
-        let moved = match &open {
-            Some(mailbox) => mailbox.undisturbed(|| self.tree.delete(name))?,
-            None => self.tree.delete(name)?,
-        };
-        self.forget(&[moved]);
-        Ok(())
+        self.undisturbed(|folder| folder == name, || self.tree.delete(name).map(|moved| vec![moved]))
     }
 
     /// Rename a folder with its children; renaming INBOX moves its messages into the new folder and leaves its children
@@ -208,9 +209,7 @@ impl Store {
     pub fn rename(&self, from: &Name, to: &Name) -> Result<()> {
         let _owner = self.assume()?;
         if !from.is_inbox() {
-            let moved = self.tree.rename(from, to)?;
-            self.forget(&moved);
-            return Ok(());
+            return self.undisturbed(|folder| folder == from || folder.is_below(from), || self.tree.rename(from, to));
         }
         self.tree.create(to, None)?;
         self.copy_annotations(from, to)?;
@@ -235,14 +234,25 @@ impl Store {
         subscriptions::change(&self.home.maildir, self.tree.spelling(), &change, self.settings.coexist)
     }
 
-    /// These folders are no longer where they were: the next one who asks for the name must not get the old one.
-    fn forget(&self, moved: &[Moved]) {
-        let mut open = lock(&self.open);
-        for change in moved {
-            if let Some(mailbox) = open.remove(&change.from).and_then(|weak| weak.upgrade()) {
-                mailbox.close();
-            }
-        }
+    /// Change the tree while nothing happens in the open folders that are `meant`: a MOVE that is under way must end first, since it
+    /// could not take back what lies in a folder that is gone. Nobody opens a folder meanwhile, so that those that moved are the ones
+    /// that are closed, and the next one who asks for a name does not get the old folder.
+    fn undisturbed(&self, meant: impl Fn(&Name) -> bool, work: impl FnOnce() -> Result<Vec<Moved>>) -> Result<()> {
+        let _turn = lock(&self.opening);
+        let mut open: Vec<Arc<Mailbox>> = {
+            let table = lock(&self.open);
+            table.iter().filter(|(name, _)| meant(name)).filter_map(|(_, weak)| weak.upgrade()).collect()
+        };
+        // In the order in which a MOVE locks two folders.
+        open.sort_by_key(Arc::as_ptr);
+        let holds: Vec<_> = open.iter().map(|mailbox| mailbox.hold()).collect();
+        let moved = work()?;
+        let mut table = lock(&self.open);
+        let gone: Vec<_> = moved.iter().filter_map(|change| table.remove(&change.from)?.upgrade()).collect();
+        drop(table);
+        gone.iter().for_each(|mailbox| mailbox.close());
+        drop(holds);
+        Ok(())
     }
 
     /// Be the owner for the length of one call.
@@ -270,7 +280,13 @@ mod tests {
 
     fn stores() -> Stores {
         let default_folders = vec![(name("Sent"), Role::Sent), (name("Müll"), Role::Trash)];
-        Stores::new(Settings { hostname: "mx.example.org".into(), coexist: false, default_folders }).unwrap()
+        Stores::new(Settings {
+            hostname: "mx.example.org".into(),
+            coexist: false,
+            default_folders,
+            ..Settings::default()
+        })
+        .unwrap()
     }
 
     fn home(dir: &std::path::Path, layout: Layout) -> Home {
@@ -359,6 +375,67 @@ mod tests {
         assert!(lock(&stores.0.table).slots.len() < MAX_KEPT + 10);
         assert!(lock(&stores.0.kept).len() <= MAX_KEPT);
         assert!(Arc::ptr_eq(&kept, &stores.open(&home(dir.path(), Layout::Maildirpp)).unwrap()));
+    }
+
+    #[test]
+    fn nobody_opens_a_folder_while_it_is_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = stores().open(&home(dir.path(), Layout::Maildirpp)).unwrap();
+        let (begun, begins) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let opened = scope.spawn({
+                let store = &store;
+                move || {
+                    begins.recv().unwrap();
+                    store.mailbox(&name("Sent"))
+                }
+            });
+            let gone = |folder: &Name| folder == &name("Sent");
+            let work = || {
+                begun.send(()).unwrap();
+                std::thread::sleep(Duration::from_millis(50));
+                assert!(store.open_already(&name("Sent")).is_none(), "not opened meanwhile");
+                store.tree.delete(&name("Sent")).map(|moved| vec![moved])
+            };
+            store.undisturbed(gone, work).unwrap();
+            assert!(matches!(opened.join().unwrap(), Err(Error::NotFound)));
+        });
+    }
+
+    #[test]
+    fn a_home_is_not_made_where_its_file_system_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = std::fs::canonicalize(dir.path()).unwrap();
+        let settings = Settings { hostname: "h".into(), mount_point: Some(base.clone()), ..Settings::default() };
+        let stores = Stores::new(settings).unwrap();
+        let home = home(&base, Layout::Maildirpp);
+        let Err(error) = stores.open(&home) else { panic!("made") };
+        assert!(error.is_temporary() && error.to_string().contains("not mounted"), "{error}");
+        assert_eq!(std::fs::read_dir(&base).unwrap().count(), 0, "nothing is made");
+        // What is there is served.
+        std::fs::create_dir_all(home.maildir.join("cur")).unwrap();
+        assert!(stores.open(&home).is_ok());
+    }
+
+    #[test]
+    fn the_setting_says_how_names_are_spelled() {
+        for (setting, directory) in
+            [(None, ".&APw-"), (Some(Charset::Utf7), ".&APw-"), (Some(Charset::Utf8), ".\u{fc}")]
+        {
+            let dir = tempfile::tempdir().unwrap();
+            let home = home(dir.path(), Layout::Maildirpp);
+            // A tree of ASCII names, which was taken for modified UTF-7 before.
+            std::fs::create_dir_all(home.maildir.join("cur")).unwrap();
+            std::fs::create_dir_all(home.maildir.join(".Work/cur")).unwrap();
+            drop(stores().open(&home).unwrap());
+            let settings = Settings { hostname: "h".into(), mailbox_names: setting, ..Settings::default() };
+            let store = Stores::new(settings).unwrap().open(&home).unwrap();
+            store.create(&name("\u{fc}"), None).unwrap();
+            assert!(home.maildir.join(directory).is_dir(), "{setting:?}");
+            drop(store);
+            // It is recorded, and holds without the setting.
+            assert!(stores().open(&home).unwrap().exists(&name("\u{fc}")).unwrap(), "{setting:?}");
+        }
     }
 
     #[test]

@@ -162,6 +162,7 @@ pub fn open(maildir: &Path) -> Arc<Store> {
             folder("Sent", mailcote::store::Role::Sent),
             folder("Trash", mailcote::store::Role::Trash),
         ],
+        ..Settings::default()
     };
     let home = Home { maildir: maildir.to_owned(), layout: Layout::Maildirpp, owner: Owner::Daemon };
     Stores::new(settings).expect("stores").open(&home).expect("the account opens")

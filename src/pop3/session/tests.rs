@@ -37,8 +37,12 @@ fn world() -> World {
         oauth: None,
         secret_file: None,
     });
-    let stores =
-        Stores::new(StoreSettings { hostname: "mail.demo.test".into(), coexist: false, default_folders: Vec::new() });
+    let stores = Stores::new(StoreSettings {
+        hostname: "mail.demo.test".into(),
+        coexist: false,
+        default_folders: Vec::new(),
+        ..StoreSettings::default()
+    });
     let maildir = root.join("mail/alice/Maildir");
     for sub in ["new", "cur", "tmp"] {
         fs::create_dir_all(maildir.join(sub)).unwrap();

@@ -5,7 +5,7 @@
 //! directory, one append to the uidlist, synced. If a step fails, every rename is taken back: all or none. After a crash
 //! in the middle, what has its name is mail and gets its UID at the next opening.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::draft::{Draft, place};
 use super::super::filename::{self, MessageName};
@@ -98,7 +98,8 @@ impl Mailbox {
 
     fn rename_all(&self, incoming: &[Incoming], files: &[File], done: &mut usize) -> Result<()> {
         for (one, file) in incoming.iter().zip(files) {
-            place(&one.path, &self.path(file.place, &file.name))?;
+            let to = self.path(file.place, &file.name);
+            self.in_order(&one.path, &to, || place(&one.path, &to))?;
             *done += 1;
         }
         for place in [Which::New, Which::Cur] {
@@ -109,10 +110,20 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Do `rename` so that no power cut finds the file in neither place. From or to a `tmp/` there is nothing to lose.
+    fn in_order<R>(&self, from: &Path, to: &Path, rename: impl FnOnce() -> R) -> R {
+        match (from.parent(), to.parent()) {
+            (Some(from), Some(to)) if !from.ends_with("tmp") && !to.ends_with("tmp") => {
+                self.process.syncs.moving(from, to, rename)
+            }
+            _ => rename(),
+        }
+    }
+
     fn take_back(&self, incoming: &[Incoming], files: &[File]) {
         for (one, file) in incoming.iter().zip(files) {
             let path = self.path(file.place, &file.name);
-            if let Err(e) = fsio::rename_new(&path, &one.path) {
+            if let Err(e) = self.in_order(&path, &one.path, || fsio::rename_new(&path, &one.path)) {
                 tracing::error!(path = %path.display(), error = %e, "a message stays although the command failed");
             }
         }

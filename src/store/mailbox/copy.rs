@@ -18,7 +18,7 @@ use nix::fcntl::OFlag;
 use super::super::filename::{self, MessageName};
 use super::super::watch::Which;
 use super::super::{Error, FILE_MODE, Owner, Result};
-use super::append::{Incoming, target};
+use super::append::Incoming;
 use super::message::{guid, guid_field};
 use super::refresh::Effort;
 use super::{Disk, MAX_LOOKS, Mailbox, Working};
@@ -168,9 +168,6 @@ impl Mailbox {
             let keywords = to.same_keywords(&mut there, &names, original.keywords)?;
             let Original { base, info, guid, flags, .. } = original;
             let one = Incoming { path, base, info, flags, keywords, guid };
-            if let Some(from) = one.path.parent() {
-                self.process.syncs.moving(from, &to.subdirectory(target(&one).place));
-            }
             incoming.push(one);
             sources.push(uid);
         }

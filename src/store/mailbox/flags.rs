@@ -117,10 +117,9 @@ impl Mailbox {
             // Flags live in names in cur/: a message in new/ moves there.
             if *new_name != *name || place != Which::Cur {
                 let from = self.path(place, &name);
-                if place == Which::New {
-                    self.process.syncs.moving(&self.subdirectory(Which::New), &self.subdirectory(Which::Cur));
-                }
-                match fsio::rename_new(&from, &self.path(Which::Cur, &new_name)) {
+                let (old, new) = (self.subdirectory(place), self.subdirectory(Which::Cur));
+                let rename = || fsio::rename_new(&from, &self.path(Which::Cur, &new_name));
+                match self.process.syncs.moving(&old, &new, rename) {
                     Ok(()) => disk.left_new |= place == Which::New,
                     Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {
                         self.refresh_locked(disk, Effort::Scan)?;

@@ -24,7 +24,7 @@ use super::super::watch::Which;
 use super::super::{Error, FILE_MODE, Owner, Result, courier, filename, tree, uidvalidity};
 use super::history::History;
 use super::pending::Pending;
-use super::refresh::Effort;
+use super::refresh::{Effort, RETRY_FIRST};
 use super::scan::Stamp;
 use super::table::{Entry, Message, Table};
 use super::{Disk, Mailbox, State};
@@ -69,6 +69,7 @@ impl Mailbox {
             stale_list: unwritten.then(Instant::now),
             stale_journal: false,
             watch: None,
+            retry: RETRY_FIRST,
             has_twins: false,
             left_new: false,
         };
@@ -127,7 +128,11 @@ impl Mailbox {
             }
             let recent: Vec<u32> = {
                 let rows = state.table.messages().iter().zip(state.table.entries());
-                let is_recent = |(m, e): &(&Message, &Entry)| e.place == Which::New && m.uid >= memory.recent_below;
+                // RFC 3501 2.3.2: who cannot tell whether a session was told says \Recent. So it is with what was appended with flags,
+                // and so lies in cur/, once the journal knows how far it was told; files that others put there are theirs.
+                let had_uid = |m: &Message| memory.recent_below > 0 && m.uid < header.next_uid;
+                let is_recent =
+                    |(m, e): &(&Message, &Entry)| m.uid >= memory.recent_below && (e.place == Which::New || had_uid(m));
                 rows.filter(is_recent).map(|(message, _)| message.uid).collect()
             };
             for uid in recent {

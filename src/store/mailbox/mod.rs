@@ -61,7 +61,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use self::append::NewMessage;
 pub(super) use self::clean::clean;
@@ -138,6 +138,8 @@ struct Disk {
     /// The journal lacks changes (disk full): write it anew.
     stale_journal: bool,
     watch: Option<[Looking; 2]>,
+    /// When a refresh fails, it is tried again after this time.
+    retry: Duration,
     /// Some message has two names, seen a moment ago.
     has_twins: bool,
     /// Files went from `new/` to `cur/` since `new/` was last synced: a power cut could bring the old names back.
@@ -225,10 +227,9 @@ impl Mailbox {
         }
     }
 
-    /// Do something while nothing is being changed in the folder through this object.
-    pub(super) fn undisturbed<R>(&self, work: impl FnOnce() -> R) -> R {
-        let _disk = self.lock_disk();
-        work()
+    /// As long as the guard lives, nothing is changed in the folder through this object.
+    pub(super) fn hold(&self) -> impl Sized + '_ {
+        self.lock_disk()
     }
 
     /// Tell that `name` was delivered into `new/` and is on the disk for good.

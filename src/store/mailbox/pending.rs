@@ -7,6 +7,7 @@
 //! refresh, and so take whatever comes after the first, too. Never fails; leaves nothing on disk.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ pub(super) struct Pending {
     /// How often somebody opened `cur/`.
     opened: Mutex<u64>,
     came: Condvar,
+    /// The clock will say `Look` after a failed refresh.
+    retries: AtomicBool,
     listeners: Mutex<Vec<Raiser>>,
 }
 
@@ -125,6 +128,11 @@ impl Pending {
         }
     }
 
+    /// A refresh has failed: shall the clock be asked? Not if it was already.
+    pub(super) fn begin_retry(&self) -> bool {
+        !self.retries.swap(true, Ordering::AcqRel)
+    }
+
     /// Raise everybody, forgetting those who are gone. True if somebody is there.
     pub(super) fn raise(&self) -> bool {
         // Raised outside the lock: a waker is foreign code.
@@ -173,6 +181,7 @@ impl Sink for Pending {
             }
             // Whoever is raised compares the times of the directories.
             Seen::Look => {
+                self.retries.store(false, Ordering::Release);
                 self.raise();
             }
         }

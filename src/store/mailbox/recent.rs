@@ -4,6 +4,9 @@
 //! has its files moved from `new/` to `cur/`, as the Maildir rules ask of a reader, and the journal remembers how far it was
 //! told. A session that only looks (EXAMINE) sees the same messages as recent and takes nothing.
 //!
+//! \Seen has nothing to do with it: a message that was appended with flags is recent like any other, here as with Dovecot, although it
+//! never was in `new/`. Only files that other programs put into `cur/` are not: somebody has looked at them.
+//!
 //! A file that cannot be moved (disk full, no permission) stays in `new/` and is served from there.
 
 use std::io;
@@ -55,10 +58,29 @@ impl Mailbox {
     }
 
     fn move_to_cur(&self, disk: &mut Disk, waiting: Vec<(u32, Box<[u8]>)>) {
-        let mut moved = Vec::new();
-        if !waiting.is_empty() {
-            self.process.syncs.moving(&self.subdirectory(Which::New), &self.subdirectory(Which::Cur));
+        if waiting.is_empty() {
+            return;
         }
+        let (new, cur) = (self.subdirectory(Which::New), self.subdirectory(Which::Cur));
+        let moved = self.process.syncs.moving(&new, &cur, || self.rename_to_cur(waiting));
+        if moved.is_empty() {
+            return;
+        }
+        let mut state = self.write_state();
+        for (uid, target) in &moved {
+            state.table.rename(*uid, target, Which::Cur);
+        }
+        drop(state);
+        disk.left_new = true;
+        // The messages are on the disk under one name or the other: no hurry.
+        for directory in [cur, new] {
+            self.process.syncs.soon(&directory, self.owner);
+        }
+        self.own_change(disk);
+    }
+
+    fn rename_to_cur(&self, waiting: Vec<(u32, Box<[u8]>)>) -> Vec<(u32, Vec<u8>)> {
+        let mut moved = Vec::new();
         for (uid, name) in waiting {
             let mut target = name.to_vec();
             // "A file already carrying :2, in new/ must keep it when moved."
@@ -75,20 +97,7 @@ impl Mailbox {
                 Err(e) => tracing::debug!(path = %path.display(), error = %e, "message stays in new/"),
             }
         }
-        if moved.is_empty() {
-            return;
-        }
-        let mut state = self.write_state();
-        for (uid, target) in &moved {
-            state.table.rename(*uid, target, Which::Cur);
-        }
-        drop(state);
-        disk.left_new = true;
-        // The messages are on the disk under one name or the other: no hurry.
-        for place in [Which::Cur, Which::New] {
-            self.process.syncs.soon(&self.subdirectory(place), self.owner);
-        }
-        self.own_change(disk);
+        moved
     }
 
     fn note_claim(&self, disk: &mut Disk, below: u32) {

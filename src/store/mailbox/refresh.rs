@@ -9,15 +9,16 @@
 //! delete event must say so.
 //!
 //! Fails with [`Error::NotFound`] once the folder is gone or replaced; the object is then closed. On any other error nothing is lost:
-//! the next refresh reads the directories.
+//! the next refresh reads the directories; while somebody waits, that is by the clock if by nothing else.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::filename::MessageName;
-use super::super::watch::Which;
+use super::super::watch::{Sink, Which};
 use super::super::{Error, Result};
 use super::pending::{Notes, What};
 use super::scan::{self, Difference, File, Known, Stamp};
@@ -27,6 +28,11 @@ use crate::notice::Raiser;
 
 /// The watch is this late at most; then it is not believed, and the directories are read. Usually it is some 50 microseconds.
 const WATCH_LAG: Duration = Duration::from_millis(100);
+
+/// A refresh that failed is tried again after this time if somebody waits, then after twice as long, and so on.
+pub(super) const RETRY_FIRST: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1000 });
+/// The longest time between two tries.
+const RETRY_LAST: Duration = Duration::from_secs(60);
 
 /// How often a scan opens `cur/` at most.
 const SCAN_OPENINGS: usize = 2;
@@ -99,15 +105,29 @@ impl Mailbox {
                     known.move_to(stamp);
                 }
             }
-            Err(_) => {
+            Err(e) => {
                 notes.rescan = true;
                 self.pending.put_back(notes);
+                self.try_again_later(disk, e);
             }
+        }
+        if result.is_ok() {
+            disk.retry = RETRY_FIRST;
         }
         if leaving {
             disk.watch = None;
         }
         result.map(drop)
+    }
+
+    /// Somebody waits, and nothing may ever happen here that would wake him: the clock does.
+    fn try_again_later(&self, disk: &mut Disk, error: &Error) {
+        if !error.is_temporary() || !self.pending.has_listeners() || !self.pending.begin_retry() {
+            return;
+        }
+        let sink: Arc<dyn Sink> = self.pending.clone();
+        self.process.watch.look_later(&sink, disk.retry);
+        disk.retry = RETRY_LAST.min(disk.retry * 2);
     }
 
     /// The times, if these are still the directories that we opened.

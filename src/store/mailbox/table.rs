@@ -8,13 +8,17 @@
 //! [`filename::key`]) to its UID; a hit is checked against the name itself, so a collision costs time, not
 //! correctness. The hash is keyed at random: nobody can choose names that collide.
 
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 
 use super::super::filename::{self, MessageName};
 use super::super::watch::Which;
 use crate::mail::Flags;
+
+/// Messages of one key that are compared with a new name. Programs that rewrite fields leave one; where many names differ in their
+/// fields alone, a name that we do not know is a new message.
+const MAX_SAME_KEY: usize = 16;
 
 /// A message as the folder knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,19 +172,17 @@ impl Table {
 
     /// The message whose file has exactly this base.
     pub(super) fn find_base(&self, base: &[u8]) -> Option<u32> {
-        self.candidates(base).find(|uid| self.get(*uid).is_some_and(|(_, entry)| entry.base() == base))
+        self.index.find_base(base).find(|uid| self.get(*uid).is_some_and(|(_, entry)| entry.base() == base))
     }
 
-    /// Messages whose key is the key of `base`: some tool may have rewritten the `,X=` fields of one of them.
+    /// Messages whose key is the key of `base`, [`MAX_SAME_KEY`] at most: some tool may have rewritten the `,X=` fields of one of them.
     pub(super) fn find_key(&self, base: &[u8]) -> Vec<u32> {
         let key = filename::key(base);
-        self.candidates(base)
+        self.index
+            .find_key(base)
+            .take(MAX_SAME_KEY)
             .filter(|uid| self.get(*uid).is_some_and(|(_, entry)| filename::key(entry.base()) == key))
             .collect()
-    }
-
-    fn candidates(&self, base: &[u8]) -> impl Iterator<Item = u32> {
-        self.index.find(base)
     }
 
     /// Letters a to z that are in use, bit 0 is `a`.
@@ -203,13 +205,18 @@ pub(super) fn flags_of(name: &[u8]) -> (Flags, u128) {
 struct Index {
     hasher: RandomState,
     first: HashMap<u64, u32, BuildHasherDefault<Identity>>,
-    /// Second and further messages of one hash: equal keys with different fields, or a collision. Normally empty.
-    more: Vec<(u64, u32)>,
+    /// Second and further messages of one key's hash, with the hash of their base: equal keys with different fields, or a
+    /// collision. Normally empty.
+    more: BTreeSet<(u64, u64, u32)>,
 }
 
 impl Index {
     fn hash(&self, base: &[u8]) -> u64 {
         self.hasher.hash_one(&*filename::key(base))
+    }
+
+    fn hash_whole(&self, base: &[u8]) -> u64 {
+        self.hasher.hash_one(base)
     }
 
     fn add(&mut self, base: &[u8], uid: u32) {
@@ -218,30 +225,42 @@ impl Index {
             std::collections::hash_map::Entry::Vacant(entry) => {
                 entry.insert(uid);
             }
-            std::collections::hash_map::Entry::Occupied(_) => self.more.push((hash, uid)),
+            std::collections::hash_map::Entry::Occupied(_) => {
+                self.more.insert((hash, self.hash_whole(base), uid));
+            }
         }
     }
 
     fn remove(&mut self, base: &[u8], uid: u32) {
         let hash = self.hash(base);
-        if self.first.get(&hash) == Some(&uid) {
-            match self.more.iter().position(|row| row.0 == hash) {
-                Some(at) => {
-                    let (_, next) = self.more.swap_remove(at);
-                    self.first.insert(hash, next);
-                }
-                None => {
-                    self.first.remove(&hash);
-                }
+        if self.first.get(&hash) != Some(&uid) {
+            self.more.remove(&(hash, self.hash_whole(base), uid));
+            return;
+        }
+        match self.more.range((hash, 0, 0)..=(hash, u64::MAX, u32::MAX)).next().copied() {
+            Some(row) => {
+                self.more.remove(&row);
+                self.first.insert(hash, row.2);
             }
-        } else {
-            self.more.retain(|row| *row != (hash, uid));
+            None => {
+                self.first.remove(&hash);
+            }
         }
     }
 
-    fn find(&self, base: &[u8]) -> impl Iterator<Item = u32> {
+    /// Messages that may have this base.
+    fn find_base(&self, base: &[u8]) -> impl Iterator<Item = u32> {
         let hash = self.hash(base);
-        let more = self.more.iter().filter(move |row| row.0 == hash).map(|row| row.1);
+        // Normally there is nothing to look for, and nothing more is hashed.
+        let whole = if self.more.is_empty() { 0 } else { self.hash_whole(base) };
+        let more = self.more.range((hash, whole, 0)..=(hash, whole, u32::MAX)).map(|row| row.2);
+        self.first.get(&hash).copied().into_iter().chain(more)
+    }
+
+    /// Messages that may have the key of this base.
+    fn find_key(&self, base: &[u8]) -> impl Iterator<Item = u32> {
+        let hash = self.hash(base);
+        let more = self.more.range((hash, 0, 0)..=(hash, u64::MAX, u32::MAX)).map(|row| row.2);
         self.first.get(&hash).copied().into_iter().chain(more)
     }
 }
@@ -311,6 +330,23 @@ mod tests {
         table.remove(&[2, 3]);
         assert_eq!(table.len(), 0);
         assert!(table.entries().is_empty() && table.index.first.is_empty() && table.index.more.is_empty());
+    }
+
+    #[test]
+    fn many_names_that_differ_in_their_fields_alone_are_found_fast() {
+        let start = std::time::Instant::now();
+        let name = |n: u32| format!("a,S={n}");
+        let count = 100_000;
+        let mut table = Table::default();
+        (1..=count).for_each(|n| table.insert(message(n), Entry::new(name(n).as_bytes(), Which::Cur)));
+        for n in 1..=count {
+            assert_eq!(table.find_base(name(n).as_bytes()), Some(n));
+            assert_eq!(table.find_key(b"a,U=1").len(), MAX_SAME_KEY);
+        }
+        table.remove(&(1..count).collect::<Vec<_>>());
+        assert_eq!(table.find_key(b"a"), [count]);
+        // Each found by a search among all would be 5,000,000,000 comparisons.
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     }
 
     #[test]

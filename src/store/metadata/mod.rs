@@ -240,7 +240,8 @@ mod tests {
     }
 
     fn store(dir: &Path) -> std::sync::Arc<Store> {
-        let settings = Settings { hostname: "h".into(), coexist: false, default_folders: Vec::new() };
+        let settings =
+            Settings { hostname: "h".into(), coexist: false, default_folders: Vec::new(), ..Settings::default() };
         let home = Home { maildir: dir.join("m"), layout: Layout::Maildirpp, owner: Owner::Daemon };
         Stores::new(settings).unwrap().open(&home).unwrap()
     }

@@ -365,7 +365,7 @@ pub(super) mod tests {
             tree.list().unwrap().into_iter().find(|f| f.name == name(text)).and_then(|f| f.role)
         };
         assert_eq!(role(&tree, "Post/Raus"), Some(Role::Sent));
-        let again = Tree::open(root.path(), Layout::Maildirpp, false).unwrap();
+        let again = Tree::open(root.path(), Layout::Maildirpp, None, false).unwrap();
         assert_eq!(role(&again, "Post/Raus"), Some(Role::Sent), "recorded");
         again.delete(&name("Post/Raus")).unwrap();
         assert_eq!(tree.list().unwrap().iter().filter(|f| f.role.is_some()).count(), 0);

@@ -149,7 +149,7 @@ pub(super) mod tests {
         for entry in entries.iter().chain(&["cur", "new", "tmp"]) {
             fs::create_dir_all(root.path().join(entry)).unwrap();
         }
-        let tree = Tree::open(root.path(), layout, false).unwrap();
+        let tree = Tree::open(root.path(), layout, None, false).unwrap();
         (root, tree)
     }
 
@@ -208,7 +208,7 @@ pub(super) mod tests {
         assert_eq!(utf8.spelling().charset, Charset::Utf8);
         assert_eq!(listed(&utf8), ["INBOX", "Müll", "R&D"].map(String::from));
         fs::remove_dir_all(root.path().join(".Müll")).unwrap();
-        let again = Tree::open(root.path(), Layout::Maildirpp, false).unwrap();
+        let again = Tree::open(root.path(), Layout::Maildirpp, None, false).unwrap();
         assert_eq!(again.spelling().charset, Charset::Utf8, "recorded");
         let (_, fs) = tree(Layout::Fs, &["a/Müll/cur"]);
         assert_eq!(fs.spelling().charset, Charset::Utf8);

@@ -47,8 +47,9 @@ struct Cached {
 }
 
 impl Tree {
-    /// The tree in `root`, which exists. Finishes what a crash interrupted.
-    pub fn open(root: &Path, layout: Layout, coexist: bool) -> Result<Tree> {
+    /// The tree in `root`, which exists. Names are spelled in `charset`; with `None` as the tree has them. Finishes what a crash
+    /// interrupted.
+    pub fn open(root: &Path, layout: Layout, charset: Option<Charset>, coexist: bool) -> Result<Tree> {
         let cached = Cached { facts: Facts::default(), seen: None };
         let tree = Tree { root: root.into(), layout, coexist, facts: Mutex::new(cached) };
         match Facts::read(root)? {
@@ -59,9 +60,13 @@ impl Tree {
                     tree.finish_rename(&tree.lock()?)?;
                 }
             }
-            None if tree.is_folder(Path::new(""))? => tree.detect()?,
+            None if tree.is_folder(Path::new(""))? => tree.record(charset.map_or_else(|| tree.detect(), Ok)?)?,
             // A home that is only being made: there is nothing to detect.
-            None => {}
+            None => tree.cached().facts.charset = charset.unwrap_or_default(),
+        }
+        if let Some(charset) = charset.filter(|charset| *charset != tree.spelling().charset) {
+            tracing::warn!(root = %root.display(), ?charset, "folder names are spelled otherwise from now on, as the setting says");
+            tree.record(charset)?;
         }
         tree.sweep();
         Ok(tree)
@@ -144,15 +149,20 @@ impl Tree {
         Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
     }
 
-    /// A tree that we see for the first time: find out its charset and record it.
-    fn detect(&self) -> Result<()> {
+    /// A tree that we see for the first time: find out its charset.
+    fn detect(&self) -> Result<Charset> {
         let mut charset = Charset::Utf7;
         for directory in list::directories(&self.root, self.layout)? {
             if spelling::detect(directory.iter()) == Charset::Utf8 {
                 charset = Charset::Utf8;
             }
         }
-        let facts = Facts { charset, ..Facts::default() };
+        Ok(charset)
+    }
+
+    /// The tree is spelled so from now on.
+    fn record(&self, charset: Charset) -> Result<()> {
+        let facts = Facts { charset, ..self.cached().facts.clone() };
         let recorded = self.lock().and_then(|lock| self.set_facts(&lock, facts.clone()));
         match recorded {
             Ok(()) => Ok(()),

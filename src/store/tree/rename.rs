@@ -230,7 +230,7 @@ mod tests {
         fs::rename(root.path().join(".A"), root.path().join(".X")).unwrap();
         fs::rename(root.path().join(".A.E"), root.path().join(".X.E")).unwrap();
         fs::create_dir_all(root.path().join(".X.D/cur")).unwrap();
-        let tree = Tree::open(root.path(), Layout::Maildirpp, false).unwrap();
+        let tree = Tree::open(root.path(), Layout::Maildirpp, None, false).unwrap();
         assert_eq!(listed(&tree), ["INBOX", "A?", "A/D", "X", "X/B", "X/C", "X/D", "X/E", "X/F"]);
         let facts = Facts::read(root.path()).unwrap().unwrap();
         assert_eq!(facts.rename, None);

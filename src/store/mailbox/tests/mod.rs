@@ -1,6 +1,7 @@
 //! The folder as a whole, on real directories, with other programs played by `std::fs`.
 
 mod cache;
+mod faults;
 mod outside;
 mod repair;
 mod sessions;
@@ -35,6 +36,7 @@ impl Fixture {
             hostname: "mail.test".into(),
             coexist: false,
             default_folders: vec![(Name::parse("Trash").unwrap(), Role::Trash)],
+            ..Settings::default()
         };
         let stores = Stores::new(settings).unwrap();
         let home = Home { maildir: root.path().join("Maildir"), layout: Layout::Maildirpp, owner: Owner::Daemon };

@@ -178,7 +178,7 @@ fn a_folder_without_permission_to_write_is_read_only() {
         }
         fs::set_permissions(at.maildir().join("cur/1.x:2,S"), fs::Permissions::from_mode(0o444)).unwrap();
         let nobody = Owner::User { uid: 65_534, gid: 65_534 };
-        let process = Arc::new(Process::new("host", false));
+        let process = Arc::new(Process::new(&Settings::default()));
         let root = at.maildir();
         let inbox = Mailbox::load(Arc::clone(&process), &root, root.clone(), nobody).unwrap();
         assert!(inbox.is_read_only());

@@ -107,8 +107,13 @@ fn two_processes_on_one_folder_agree() {
     // Two sets of stores share nothing but the disk, as two processes do.
     let at = Fixture::new();
     let home = at.store.home().clone();
-    let other =
-        Stores::new(Settings { hostname: "other.test".into(), coexist: false, default_folders: vec![] }).unwrap();
+    let other = Stores::new(Settings {
+        hostname: "other.test".into(),
+        coexist: false,
+        default_folders: vec![],
+        ..Settings::default()
+    })
+    .unwrap();
     let other = other.open(&home).unwrap();
     let (here, there) = (at.inbox(), other.mailbox(&Name::inbox()).unwrap());
     std::thread::scope(|scope| {
@@ -166,11 +171,10 @@ fn a_folder_is_deleted_before_or_after_a_change_in_it_and_not_meanwhile() {
     let (begun, begins) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         let is_there = scope.spawn(|| {
-            trash.undisturbed(|| {
-                begun.send(()).unwrap();
-                std::thread::sleep(Duration::from_millis(100));
-                at.maildir().join(".Trash/cur").is_dir()
-            })
+            let _hold = trash.hold();
+            begun.send(()).unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+            at.maildir().join(".Trash/cur").is_dir()
         });
         begins.recv().unwrap();
         at.store.delete(&Name::parse("Trash").unwrap()).unwrap();

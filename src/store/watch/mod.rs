@@ -19,6 +19,10 @@
 //!
 //! Leaves nothing on disk.
 
+mod poll;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -26,14 +30,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::Instant;
 
+use self::poll::POLL_EVERY;
 use notify::event::{AccessKind, Flag, ModifyKind, RenameMode};
 use notify::{Config, ErrorKind, EventKind, INotifyWatcher, RecursiveMode, Watcher};
-
-/// How often a folder that cannot be watched is looked at: Dovecot's own interval is 30 s; two `stat` calls a folder cost little.
-/// Tests do not wait that long.
-const POLL_EVERY: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5000 });
 
 /// What happened in a watched directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,13 +81,16 @@ struct Shared {
     /// `None` if this system gave us no inotify instance. Locked while `notify`'s thread is asked for something; that thread
     /// takes `table` only, so nobody waits in a circle as long as `table` is not held meanwhile.
     watcher: Mutex<Option<INotifyWatcher>>,
-    stop: Condvar,
+    /// For the polling thread: there is something new to wait for, or the end.
+    news: Condvar,
     complained: AtomicBool,
 }
 
 #[derive(Default)]
 struct Table {
     directories: HashMap<PathBuf, Entry>,
+    /// Who asked to be told to look, and when.
+    later: Vec<(Instant, Weak<dyn Sink>)>,
     stopped: bool,
 }
 
@@ -109,7 +113,7 @@ impl Watch {
         let shared = Arc::new(Shared {
             table: Mutex::default(),
             watcher: Mutex::new(None),
-            stop: Condvar::new(),
+            news: Condvar::new(),
             complained: AtomicBool::new(false),
         });
         let weak = Arc::downgrade(&shared);
@@ -160,20 +164,6 @@ impl Watch {
     pub(super) fn polled(&self) -> usize {
         lock(&self.shared.table).directories.values().filter(|entry| !entry.watched).count()
     }
-
-    fn start_polling(&self) {
-        let mut poller = lock(&self.poller);
-        if poller.is_some() {
-            return;
-        }
-        let shared = Arc::clone(&self.shared);
-        match std::thread::Builder::new().name("mailcote-poll".into()).spawn(move || shared.poll()) {
-            Ok(handle) => *poller = Some(handle),
-            Err(e) => {
-                tracing::error!(error = %e, "cannot start the polling thread: IDLE will not see what other programs do")
-            }
-        }
-    }
 }
 
 impl Drop for Watch {
@@ -182,7 +172,7 @@ impl Drop for Watch {
         let watcher = lock(&self.shared.watcher).take();
         drop(watcher);
         lock(&self.shared.table).stopped = true;
-        self.shared.stop.notify_all();
+        self.shared.news.notify_all();
         if let Some(poller) = lock(&self.poller).take()
             && poller.thread().id() != std::thread::current().id()
             && poller.join().is_err()
@@ -316,29 +306,6 @@ impl Shared {
         let sinks: Vec<_> = lock(&self.table).directories.values().flat_map(|entry| entry.sinks.clone()).collect();
         call(&sinks, seen);
     }
-
-    /// The polling thread: runs from the first directory that cannot be watched until the end.
-    fn poll(&self) {
-        loop {
-            let table = lock(&self.table);
-            let (table, _) = self
-                .stop
-                .wait_timeout_while(table, POLL_EVERY, |table| !table.stopped)
-                .unwrap_or_else(PoisonError::into_inner);
-            if table.stopped {
-                return;
-            }
-            let polled: Vec<PathBuf> =
-                table.directories.iter().filter(|(_, entry)| !entry.watched).map(|(path, _)| path.clone()).collect();
-            drop(table);
-            for directory in polled {
-                // From now on events come, but what happened before they did must be looked for.
-                let seen = if self.set(&directory) { Seen::Rescan } else { Seen::Look };
-                let sinks = lock(&self.table).directories.get(&directory).map(|entry| entry.sinks.clone());
-                call(&sinks.unwrap_or_default(), seen);
-            }
-        }
-    }
 }
 
 /// Without any lock held: a sink raises notices, which may run a waker.
@@ -353,142 +320,4 @@ fn call(sinks: &[(Weak<dyn Sink>, Which)], seen: Seen<'_>) {
 /// A panic in a sink leaves the table as it was.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-    use std::time::Instant;
-
-    /// Longest wait for an event in a test.
-    const PATIENCE: Duration = Duration::from_secs(5);
-
-    #[derive(Default)]
-    struct Notes(Mutex<Vec<String>>);
-
-    impl Sink for Notes {
-        fn seen(&self, which: Which, seen: Seen<'_>) {
-            let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-            let text = match seen {
-                Seen::Appeared(n) => format!("+{}", name(n)),
-                Seen::Removed(n) => format!("-{}", name(n)),
-                Seen::MovedAway(n) => format!("<{}", name(n)),
-                other => format!("{other:?}"),
-            };
-            lock(&self.0).push(format!("{which:?} {text}"));
-        }
-    }
-
-    fn wait_for(notes: &Notes, expected: &[&str]) {
-        let start = Instant::now();
-        while *lock(&notes.0) != expected {
-            assert!(start.elapsed() < PATIENCE, "{:?} instead of {expected:?}", lock(&notes.0));
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    #[test]
-    fn opening_cur_tells_that_everything_before_was_told() {
-        let dir = tempfile::tempdir().unwrap();
-        let (new, cur) = (dir.path().join("new"), dir.path().join("cur"));
-        fs::create_dir(&new).unwrap();
-        fs::create_dir(&cur).unwrap();
-        let watch = Watch::new();
-        let notes = Arc::new(Notes::default());
-        let sink: Arc<dyn Sink> = notes.clone();
-        let _looking = [watch.look(&new, Which::New, &sink), watch.look(&cur, Which::Cur, &sink)];
-        fs::write(new.join("cur"), "a message of that name").unwrap();
-        fs::File::open(new.join("cur")).unwrap();
-        fs::File::open(&cur).unwrap();
-        wait_for(&notes, &["New +cur", "Cur Opened"]);
-    }
-
-    fn look(watch: &Watch, dir: &Path, which: Which) -> (Arc<Notes>, Looking) {
-        let notes = Arc::new(Notes::default());
-        let sink: Arc<dyn Sink> = notes.clone();
-        let looking = watch.look(dir, which, &sink);
-        (notes, looking)
-    }
-
-    #[test]
-    fn names_that_come_and_go_are_told_and_reading_is_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let (new, cur) = (dir.path().join("new"), dir.path().join("cur"));
-        fs::create_dir(&new).unwrap();
-        fs::create_dir(&cur).unwrap();
-        let watch = Watch::new();
-        let (notes, looking) = look(&watch, &new, Which::New);
-        assert!(looking.is_watched());
-        fs::write(new.join("a"), "x").unwrap();
-        fs::read(new.join("a")).unwrap();
-        fs::rename(new.join("a"), cur.join("a:2,")).unwrap();
-        fs::rename(cur.join("a:2,"), new.join("b")).unwrap();
-        fs::rename(new.join("b"), new.join("c")).unwrap();
-        fs::remove_file(new.join("c")).unwrap();
-        wait_for(&notes, &["New +a", "New <a", "New +b", "New <b", "New +c", "New -c"]);
-    }
-
-    #[test]
-    fn the_last_one_who_looks_takes_the_watch_along() {
-        let dir = tempfile::tempdir().unwrap();
-        let watch = Watch::new();
-        let (first, one) = look(&watch, dir.path(), Which::Cur);
-        let (second, two) = look(&watch, dir.path(), Which::Cur);
-        fs::write(dir.path().join("a"), "").unwrap();
-        wait_for(&first, &["Cur +a"]);
-        wait_for(&second, &["Cur +a"]);
-        drop(one);
-        fs::write(dir.path().join("b"), "").unwrap();
-        wait_for(&second, &["Cur +a", "Cur +b"]);
-        wait_for(&first, &["Cur +a"]);
-        drop(two);
-        assert!(lock(&watch.shared.table).directories.is_empty());
-        let unwatched = lock(&watch.shared.watcher).as_mut().unwrap().unwatch(dir.path());
-        assert!(matches!(unwatched.unwrap_err().kind, ErrorKind::WatchNotFound));
-    }
-
-    #[test]
-    fn a_directory_that_goes_away_is_told() {
-        let dir = tempfile::tempdir().unwrap();
-        let cur = dir.path().join("cur");
-        fs::create_dir(&cur).unwrap();
-        let watch = Watch::new();
-        let (notes, looking) = look(&watch, &cur, Which::Cur);
-        fs::remove_dir(&cur).unwrap();
-        wait_for(&notes, &["Cur DirectoryGone"]);
-        drop(looking);
-        // The same name again is a new directory with a watch of its own.
-        fs::create_dir(&cur).unwrap();
-        let (notes, _looking) = look(&watch, &cur, Which::Cur);
-        fs::write(cur.join("x"), "").unwrap();
-        wait_for(&notes, &["Cur +x"]);
-    }
-
-    #[test]
-    fn an_overflow_makes_everybody_look() {
-        let dir = tempfile::tempdir().unwrap();
-        let watch = Watch::new();
-        let (notes, _looking) = look(&watch, dir.path(), Which::New);
-        watch.shared.handle(Ok(notify::Event::new(EventKind::Other).set_flag(Flag::Rescan)));
-        watch.shared.handle(Err(notify::Error::generic("read failed")));
-        wait_for(&notes, &["New Rescan", "New Rescan"]);
-    }
-
-    #[test]
-    fn what_cannot_be_watched_is_polled_until_it_can() {
-        let dir = tempfile::tempdir().unwrap();
-        let missing = dir.path().join("later");
-        let watch = Watch::new();
-        let (notes, looking) = look(&watch, &missing, Which::New);
-        assert!(!looking.is_watched());
-        assert_eq!(watch.polled(), 1);
-        fs::create_dir(&missing).unwrap();
-        let start = Instant::now();
-        while watch.polled() == 1 {
-            assert!(start.elapsed() < POLL_EVERY + PATIENCE);
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        wait_for(&notes, &["New Rescan"]);
-    }
 }
