@@ -253,6 +253,7 @@ fn two_processes_fill_one_file() {
         owner: super::super::super::Owner::Daemon,
     };
     // Another table of stores is as another process: it shares nothing but the files.
+    type Settings = super::super::super::Settings;
     let settings = Settings { hostname: "other.test".into(), ..Settings::default() };
     let others = super::super::super::Stores::new(settings).unwrap();
     let other = others.open(&home).unwrap().mailbox(&super::super::super::Name::inbox()).unwrap();
