@@ -1,14 +1,15 @@
 //! Looks for strings in the body of a message, for SEARCH BODY and TEXT.
 //!
-//! Reads the file twice by blocks: once for its parts, once for its texts, which are decoded and searched as they
+//! A message that is in memory is looked through in one go ([`whole`]). Of a bigger one a [`Hunt`]
+//! reads the file twice by blocks: once for its parts, once for its texts, which are decoded and searched as they
 //! come. The body is what a reader sees of it: texts, headers of messages inside the message, names and descriptions of attachments.
 //! Other data are passed over unread. Memory: the part tree, a decoded block, and as much of the block before as the longest string.
 
 use std::io;
+use std::ops::Range;
 
-use super::search::{Known, Program, folded_header};
+use super::search::{Known, Program, text_of_header};
 use super::source::Source;
-use crate::mail::casemap;
 use crate::mail::part::{Part, Shape, Tree};
 use crate::mail::scan::{MAX_HEADER, Scanner};
 use crate::mail::text::{self, Decoder};
@@ -63,14 +64,14 @@ impl Hunt {
             }
             State::Search(tree, index, reading) => match tree.parts().get(*index) {
                 None => {
-                    let left: Vec<usize> = program.undecided(known).map(|(n, _)| n).collect();
-                    left.into_iter().for_each(|n| known[n] = Some(false));
+                    give_up(program, known);
                     return Ok(true);
                 }
                 Some(part) => match reading {
                     None => {
                         if *index > 0 {
-                            find(&seen_of(part, source)?, program, known);
+                            let range = header_of(part);
+                            find(&seen_of(part, &source.bytes(range)?), program, known);
                         }
                         // So that 10,000 parts without a text take their steps too.
                         *budget = budget.saturating_sub(1024);
@@ -92,35 +93,73 @@ impl Hunt {
     }
 }
 
-/// What a reader sees of a part beside its body, folded: the header of a message, the names of anything else.
-fn seen_of(part: &Part, source: &Source) -> io::Result<String> {
+/// Look through a message. All is known then.
+pub fn whole(message: &[u8], program: &Program, known: &mut Known) {
+    let tree = Tree::of(message);
+    let piece = |range: Range<u64>| {
+        let range = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+        range.and_then(|(start, end)| message.get(start..end)).unwrap_or_default()
+    };
+    for (index, part) in tree.parts().iter().enumerate() {
+        if index > 0 {
+            find(&seen_of(part, piece(header_of(part))), program, known);
+        }
+        if let Some(decoder) = decoder_of(part) {
+            find(&decoder.whole(piece(part.body.range())), program, known);
+        }
+        if program.judge(known).is_some() {
+            return;
+        }
+    }
+    give_up(program, known);
+}
+
+/// Tests that found nothing are false.
+fn give_up(program: &Program, known: &mut Known) {
+    let left: Vec<usize> = program.undecided(known).map(|(n, _)| n).collect();
+    left.into_iter().for_each(|n| known[n] = Some(false));
+}
+
+/// Where the header of a part is that is a message; nothing for others.
+fn header_of(part: &Part) -> Range<u64> {
+    let Range { start, end } = part.header.range();
+    if part.is_message() { start..end.min(start + MAX_HEADER as u64) } else { 0..0 }
+}
+
+/// What a reader sees of a part beside its body: the header of a message, the names of anything else.
+fn seen_of(part: &Part, header: &[u8]) -> String {
     if part.is_message() {
-        let std::ops::Range { start, end } = part.header.range();
-        return Ok(folded_header(&source.bytes(start..end.min(start + MAX_HEADER as u64))?));
+        return text_of_header(header);
     }
     let content = &part.content;
     let media = content.media.iter().flat_map(|media| &media.params);
     let names = media.chain(content.disposition.iter().flat_map(|disposition| &disposition.params));
     let mut seen = String::new();
     for param in names.filter(|param| param.name.to_ascii_lowercase().windows(4).any(|part| part == b"name")) {
-        casemap::fold(&text::of_param(param), &mut seen);
+        seen.push_str(&text::of_param(param));
         seen.push('\n');
     }
-    casemap::fold(&text::of_header(content.description.as_deref().unwrap_or_default()), &mut seen);
-    Ok(seen)
+    if let Some(description) = &content.description {
+        seen.push_str(&text::of_header(description));
+    }
+    seen
+}
+
+/// What undoes the encoding of a part, if it is a text; so are delivery reports and the like, which are `message/...`.
+fn decoder_of(part: &Part) -> Option<Decoder> {
+    let media = part.content.media.as_ref();
+    let is_text = media.is_none_or(|media| media.is_kind("text") || media.is_kind("message"));
+    if part.shape != Shape::Leaf || !is_text {
+        return None;
+    }
+    let charset = media.and_then(|media| media.param("charset"));
+    Some(Decoder::new(part.content.encoding.as_deref(), charset))
 }
 
 impl Reading {
-    /// Begin to read a part, if it is a text; so are delivery reports and the like, which are `message/...`.
+    /// Begin to read a part, if it is a text.
     fn of(part: &Part) -> Option<Reading> {
-        let media = part.content.media.as_ref();
-        let is_text = media.is_none_or(|media| media.is_kind("text") || media.is_kind("message"));
-        if part.shape != Shape::Leaf || !is_text {
-            return None;
-        }
-        let charset = media.and_then(|media| media.param("charset"));
-        let decoder = Decoder::new(part.content.encoding.as_deref(), charset);
-        let range = part.body.range();
+        let (decoder, range) = (decoder_of(part)?, part.body.range());
         Some(Reading { at: range.start, end: range.end, decoder, window: String::new() })
     }
 
@@ -129,11 +168,9 @@ impl Reading {
         self.at += block.len() as u64;
         // A file that was cut meanwhile ends early.
         let last = block.is_empty() || self.at >= self.end;
-        let mut decoded = String::new();
-        self.decoder.push(block, last, &mut decoded);
-        casemap::fold(&decoded, &mut self.window);
+        self.decoder.push(block, last, &mut self.window);
         find(&self.window, program, known);
-        let keep = program.undecided(known).map(|(_, needle)| needle.len()).max().unwrap_or(0);
+        let keep = program.undecided(known).map(|(_, needle)| needle.reach()).max().unwrap_or(0);
         let mut cut = self.window.len().saturating_sub(keep);
         while !self.window.is_char_boundary(cut) {
             cut -= 1;
@@ -143,10 +180,9 @@ impl Reading {
     }
 }
 
-/// Make the tests that find their string in `folded`.
-fn find(folded: &str, program: &Program, known: &mut Known) {
-    let found: Vec<usize> =
-        program.undecided(known).filter(|(_, needle)| needle.is_in_folded(folded)).map(|(n, _)| n).collect();
+/// Make the tests that find their string in `text`.
+fn find(text: &str, program: &Program, known: &mut Known) {
+    let found: Vec<usize> = program.undecided(known).filter(|(_, needle)| needle.is_in(text)).map(|(n, _)| n).collect();
     found.into_iter().for_each(|n| known[n] = Some(true));
 }
 
@@ -166,9 +202,14 @@ mod tests {
         let mut known = program.nothing_known();
         program.look_at_header(source.header().0, &mut known);
         let (mut hunt, mut budget) = (Hunt::default(), u64::MAX);
+        let mut at_once = known.clone();
         while program.judge(&known).is_none() {
             hunt.step(&source, &program, &mut known, &mut budget).unwrap();
         }
+        if program.judge(&at_once).is_none() {
+            whole(message, &program, &mut at_once);
+        }
+        assert_eq!(program.judge(&at_once), program.judge(&known), "whole and by blocks: {search}");
         program.judge(&known).unwrap()
     }
 

@@ -13,9 +13,10 @@ use super::reply::Reply;
 use super::view::View;
 use crate::clock;
 use crate::mail::header::{self, Field};
-use crate::mail::text::{self, Needle};
-use crate::mail::{Flags, casemap, date};
-use crate::store::Message;
+use crate::mail::needle::Needle;
+use crate::mail::text;
+use crate::mail::{Flags, date};
+use crate::store::{Message, cache};
 
 /// Charsets that we name when the client's is unknown (RFC 3501 section 7.1 BADCHARSET); all of the web's are known.
 const CHARSETS: &str =
@@ -196,8 +197,8 @@ impl Program {
         Ok(())
     }
 
-    /// Make the tests of the header, and those tests of TEXT that are decided by it.
-    pub fn look_at_header(&self, header: &[u8], known: &mut Known) {
+    /// Make the tests of header fields. The block needs to have those fields only that the tests name.
+    pub fn look_at_fields(&self, header: &[u8], known: &mut Known) {
         self.fill(Cost::Header, known, |test| match test {
             Test::Sent(when, limit) => {
                 // RFC 3501 6.4.4: the date as written, disregarding time and zone.
@@ -206,20 +207,36 @@ impl Program {
             }
             Test::Header(name, needle) => header::fields(header)
                 .filter(|field| !field.name.is_empty() && field.name.eq_ignore_ascii_case(name))
-                .any(|field| needle.is_empty() || needle.is_in(&text::of_header(field.value()))),
+                .any(|field| value_has(field.value(), needle)),
             _ => false,
         });
-        if self.undecided(known).next().is_none() {
-            return;
-        }
-        let folded = folded_header(header);
+    }
+
+    /// Make the tests of the header, and those tests of TEXT that are decided by it.
+    pub fn look_at_header(&self, header: &[u8], known: &mut Known) {
+        self.look_at_fields(header, known);
+        // Nothing is decoded, and no line is put together, that could make or break a plain string.
+        let is_plain = header.is_ascii() && !has_words(header);
+        let mut decoded = None;
         for (n, test) in self.tests.iter().enumerate() {
-            if let (Test::Text(needle), None) = (test, known[n])
-                && needle.is_in_folded(&folded)
-            {
+            let (Test::Text(needle), None) = (test, known[n]) else { continue };
+            let found = if is_plain && needle.is_plain() {
+                needle.is_in_bytes(header)
+            } else {
+                needle.is_in(decoded.get_or_insert_with(|| text_of_header(header)))
+            };
+            if found {
                 known[n] = Some(true);
             }
         }
+    }
+
+    /// Are the header fields that it asks for among those that the store keeps?
+    pub fn asks_kept_fields(&self) -> bool {
+        self.tests.iter().all(|test| match test {
+            Test::Header(name, _) => cache::is_kept(name),
+            _ => true,
+        })
     }
 
     /// Tests of bodies that are not made yet: their numbers and what they look for.
@@ -259,18 +276,32 @@ impl Program {
     }
 }
 
+/// May there be RFC 2047 words in it?
+fn has_words(header: &[u8]) -> bool {
+    memchr::memmem::find(header, b"=?").is_some()
+}
+
+/// Is the string in the value of a field, as a reader sees it?
+fn value_has(value: &[u8], needle: &Needle) -> bool {
+    let is_plain = value.is_ascii() && !value.contains(&b'\n') && !has_words(value);
+    match std::str::from_utf8(value) {
+        Ok(text) if is_plain => needle.is_in(text),
+        _ => needle.is_in(&text::of_header(value)),
+    }
+}
+
 /// All fields of a header as text to search in, one a line.
-pub fn folded_header(header: &[u8]) -> String {
-    let mut folded = String::new();
+pub fn text_of_header(header: &[u8]) -> String {
+    let mut text = String::new();
     for Field { name, body, .. } in header::fields(header) {
         if !name.is_empty() {
-            casemap::fold(&String::from_utf8_lossy(name), &mut folded);
-            folded.push_str(": ");
+            text.push_str(&String::from_utf8_lossy(name));
+            text.push_str(": ");
         }
-        casemap::fold(&text::of_header(body), &mut folded);
-        folded.push('\n');
+        text.push_str(&text::of_header(body));
+        text.push('\n');
     }
-    folded
+    text
 }
 
 /// True if one is true, false if all are false, else unknown.

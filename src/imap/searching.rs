@@ -1,25 +1,48 @@
-//! Goes through a mailbox for a SEARCH, SORT or THREAD, in bounded steps: what is in memory for some hundred messages at a time, files
-//! one by one, bodies block by block.
+//! Goes through a mailbox for a SEARCH, SORT or THREAD, in bounded steps.
+//!
+//! A batch of messages is judged by what is cheapest first: what is in memory, then sizes and dates, then the header fields that the store keeps,
+//! and only what that leaves open by its file. Files are read and searched by several threads at once, whole; a message over
+//! [`MAX_WHOLE`] is looked through alone, by blocks. A step ends by the clock, so that other sessions go on, and a
+//! client that is gone ends the search with its connection.
 //!
 //! Messages that are gone do not match. A file that cannot be read does not match either, and the reply is NO, so that the client does
-//! not take the result for complete.
+//! not take the result for complete. A search that takes long says how far it is (RFC 9585).
 
-use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use super::context::Selected;
-use super::hunt::Hunt;
+use super::hunt::{self, Hunt};
 use super::reply::Reply;
 use super::search::{Candidate, Cost, Known, Program};
 use super::source::{Extent, Source};
-use crate::store::{self, Mailbox};
+use crate::mail::header;
+use crate::store::cache::Wants;
+use crate::store::{self, Mailbox, Tour};
+use crate::wire::Out;
 
-/// Bytes that one step may read from files, decode and search: some milliseconds of work.
+/// Time that one step takes, about.
+const STEP_TIME: Duration = Duration::from_millis(10);
+/// Bytes that one step reads of a big message, decodes and searches.
 const STEP_READ: u64 = 2 * 1024 * 1024;
-/// What a message counts as, in bytes read: a look at memory, and an opened file.
-const LOOK_COST: u64 = 64;
-const OPEN_COST: u64 = 16 * 1024;
-/// Messages copied from the folder under one lock.
-const BATCH: usize = 512;
+/// Bytes that a step reads to learn header fields which the store does not know yet.
+const STEP_FIELDS: u64 = 4 * 1024 * 1024;
+/// Messages in the first batch; each is twice as big as the one before, so that a search for one message does not look at hundreds.
+const FIRST_BATCH: usize = 16;
+/// Messages in a batch, at most.
+const MAX_BATCH: usize = 512;
+/// Messages between two looks at the clock.
+const BETWEEN_LOOKS: usize = 32;
+/// Bytes of a message that is searched in one go; each thread has as much memory for it.
+const MAX_WHOLE: usize = 1024 * 1024;
+/// Bytes that most messages have.
+const USUAL: usize = 128 * 1024;
+/// Threads for one search. More than two cores have: some wait for the disk.
+const THREADS: usize = 4;
+/// Time between two responses that say how far a search is. RFC 9585 section 4 asks for 10 to 15 seconds.
+const BETWEEN_PROGRESS: Duration = Duration::from_secs(10);
 
 /// A search in progress.
 pub struct Searching {
@@ -29,12 +52,41 @@ pub struct Searching {
     from_end: bool,
     /// Messages of the view that were taken into a batch.
     taken: usize,
-    batch: VecDeque<Candidate>,
-    /// A body that is being looked through.
-    hunt: Option<(Candidate, Known, Source, Hunt)>,
+    batch: Vec<Entry>,
+    batch_size: usize,
+    /// A body that is being looked through, of this entry of the batch.
+    hunt: Option<(usize, Source, Hunt)>,
+    tour: Tour,
     /// Message numbers, in the order in which they were found.
     found: Vec<u32>,
     failed: Option<Reply>,
+    /// When the client last heard of us.
+    heard: Instant,
+}
+
+/// A message of the batch.
+struct Entry {
+    candidate: Candidate,
+    known: Known,
+    stage: Stage,
+}
+
+/// What is to be looked at next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Memory,
+    Fields,
+    File,
+    Big,
+    /// It is the one that is being hunted through.
+    Hunted,
+    Done(bool),
+}
+
+/// What a look at a file came to.
+enum Verdict {
+    Is(bool),
+    Big,
 }
 
 impl Searching {
@@ -46,10 +98,13 @@ impl Searching {
             enough,
             from_end,
             taken: 0,
-            batch: VecDeque::new(),
+            batch: Vec::new(),
+            batch_size: FIRST_BATCH,
             hunt: None,
+            tour: Tour::new(Wants::FIELDS),
             found: Vec::new(),
             failed: None,
+            heard: Instant::now(),
         }
     }
 
@@ -59,21 +114,27 @@ impl Searching {
     }
 
     /// Do a bounded part. Returns whether the search is over.
-    pub fn step(&mut self, selected: &Selected) -> bool {
-        let mut budget = STEP_READ;
+    pub fn step(&mut self, selected: &Selected, tag: &str, out: &mut Out) -> Result<bool, Reply> {
+        let until = Instant::now() + STEP_TIME;
         loop {
-            if self.found.len() >= self.enough {
-                return true;
+            if self.batch.is_empty() && !self.fill(selected) {
+                return Ok(true);
             }
-            if budget == 0 {
-                return false;
+            self.look_at_memory(&selected.mailbox, until);
+            self.look_at_fields(&selected.mailbox, until)?;
+            self.look_at_files(&selected.mailbox, until)?;
+            self.look_at_big(&selected.mailbox);
+            if self.batch.iter().all(|entry| matches!(entry.stage, Stage::Done(_))) {
+                let matching = self.batch.drain(..).filter(|entry| entry.stage == Stage::Done(true));
+                self.found.extend(matching.map(|entry| entry.candidate.number));
+                if self.found.len() >= self.enough {
+                    self.found.truncate(self.enough);
+                    return Ok(true);
+                }
             }
-            if self.hunt.is_some() {
-                self.hunt(&mut budget);
-            } else if let Some(candidate) = self.batch.pop_front() {
-                self.look(candidate, &selected.mailbox, &mut budget);
-            } else if !self.fill(selected) {
-                return true;
+            if Instant::now() >= until {
+                self.tell_progress(selected, tag, out);
+                return Ok(false);
             }
         }
     }
@@ -87,88 +148,218 @@ impl Searching {
         (found, self.failed.take())
     }
 
+    /// RFC 9585: so many messages of all are done.
+    fn tell_progress(&mut self, selected: &Selected, tag: &str, out: &mut Out) {
+        if self.heard.elapsed() < BETWEEN_PROGRESS {
+            return;
+        }
+        self.heard = Instant::now();
+        let (done, all) = (self.taken - self.batch.len(), selected.view.uids().len());
+        out.line(format!("* OK [INPROGRESS (\"{tag}\" {done} {all})] Searching"));
+    }
+
     /// Copy the next messages from the folder. Returns whether there were any.
     fn fill(&mut self, selected: &Selected) -> bool {
         let view = &selected.view;
         let left = view.uids().len().saturating_sub(self.taken);
-        let count = left.min(BATCH);
+        let count = left.min(self.batch_size);
+        self.batch_size = (self.batch_size * 2).min(MAX_BATCH);
         let first = if self.from_end { left - count } else { self.taken };
         let uids = view.uids().get(first..first + count).unwrap_or(&[]);
         self.batch = selected.mailbox.read(|messages| {
             let found = uids.iter().enumerate().filter_map(|(n, uid)| {
                 let at = messages.binary_search_by_key(uid, |message| message.uid).ok()?;
                 let number = u32::try_from(first + n + 1).ok()?;
-                Some(Candidate { number, message: messages[at].clone(), recent: view.is_recent(*uid) })
+                let candidate = Candidate { number, message: messages[at].clone(), recent: view.is_recent(*uid) };
+                Some(Entry { candidate, known: self.program.nothing_known(), stage: Stage::Memory })
             });
             found.collect()
         });
         if self.from_end {
-            self.batch.make_contiguous().reverse();
+            self.batch.reverse();
         }
         self.taken += count;
         count > 0
     }
 
-    /// Judge a message by what is cheap; begin a hunt if that leaves it open.
-    fn look(&mut self, candidate: Candidate, mailbox: &Mailbox, budget: &mut u64) {
-        *budget = budget.saturating_sub(LOOK_COST * self.program.weight());
-        match self.judge(&candidate, mailbox, budget) {
-            Ok(Ok(matches)) => self.decide(&candidate, matches),
-            Ok(Err((known, source))) => self.hunt = Some((candidate, known, source, Hunt::default())),
-            Err(error) => self.fail(error),
+    /// Flags, numbers, dates, sizes.
+    fn look_at_memory(&mut self, mailbox: &Mailbox, until: Instant) {
+        let program = &self.program;
+        let asks_fields = program.uses(Cost::Header) && program.asks_kept_fields();
+        let asks_files = program.uses(Cost::Header) || program.uses(Cost::Body);
+        let next = if asks_fields { Stage::Fields } else { Stage::File };
+        let waiting = self.batch.iter_mut().filter(|entry| entry.stage == Stage::Memory);
+        for (n, entry) in waiting.enumerate() {
+            if n % BETWEEN_LOOKS == BETWEEN_LOOKS - 1 && Instant::now() >= until {
+                return;
+            }
+            let (uid, known) = (entry.candidate.message.uid, &mut entry.known);
+            program.look_at_memory(&entry.candidate, known);
+            let mut verdict = program.judge(known);
+            if verdict.is_none() {
+                let looked = program.look_at_stat(known, || mailbox.internal_date(uid), || mailbox.wire_size(uid));
+                verdict = looked.map_or_else(
+                    |error| {
+                        fail(&mut self.failed, error);
+                        Some(false)
+                    },
+                    |()| program.judge(known),
+                );
+            }
+            entry.stage = match verdict {
+                Some(verdict) => Stage::Done(verdict),
+                None if asks_files => next,
+                // Nothing is left that could tell.
+                None => Stage::Done(false),
+            };
         }
     }
 
-    /// The result, or what is needed to hunt for it.
-    fn judge(
-        &self,
-        candidate: &Candidate,
-        mailbox: &Mailbox,
-        budget: &mut u64,
-    ) -> store::Result<Result<bool, (Known, Source)>> {
-        let (program, uid) = (&self.program, candidate.message.uid);
-        let mut known = program.nothing_known();
-        program.look_at_memory(candidate, &mut known);
-        if let Some(matches) = program.judge(&known) {
-            return Ok(Ok(matches));
+    /// Header fields that the store keeps.
+    fn look_at_fields(&mut self, mailbox: &Mailbox, until: Instant) -> Result<(), Reply> {
+        let mut waiting: Vec<(u32, usize)> = self.waiting(Stage::Fields);
+        waiting.sort_unstable();
+        let uids: Vec<u32> = waiting.iter().map(|entry| entry.0).collect();
+        if uids.is_empty() || self.batch.iter().any(|entry| entry.stage == Stage::Memory) {
+            return Ok(());
         }
-        program.look_at_stat(&mut known, || mailbox.internal_date(uid), || mailbox.wire_size(uid))?;
-        if let Some(matches) = program.judge(&known) {
-            return Ok(Ok(matches));
+        let (program, batch, mut seen, mut budget) = (&self.program, &mut self.batch, 0, STEP_FIELDS);
+        let mut shown = vec![false; waiting.len()];
+        let visited = mailbox.visit(&mut self.tour, &uids, &mut budget, |facts| {
+            seen += 1;
+            let Ok(place) = uids.binary_search(&facts.uid()) else { return ControlFlow::Continue(()) };
+            shown[place] = true;
+            let entry = &mut batch[waiting[place].1];
+            entry.stage = Stage::File;
+            if let Some(fields) = facts.fields() {
+                program.look_at_fields(fields, &mut entry.known);
+                if let Some(verdict) = program.judge(&entry.known) {
+                    entry.stage = Stage::Done(verdict);
+                }
+            }
+            let late = seen % BETWEEN_LOOKS == 0 && Instant::now() >= until;
+            if late { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        // Those that were passed over are gone or cannot be read.
+        for (place, _) in shown.iter().enumerate().take(visited.done).filter(|(_, shown)| !**shown) {
+            batch[waiting[place].1].stage = Stage::Done(false);
         }
-        *budget = budget.saturating_sub(OPEN_COST);
-        let extent = if program.uses(Cost::Body) { Extent::All } else { Extent::Header };
-        let failed = |error| store::Error::io(format!("message with UID {uid}").as_ref(), error);
-        let mut source = Source::new(mailbox.open(uid)?, extent).map_err(failed)?;
-        source.read_header().map_err(failed)?;
-        *budget = budget.saturating_sub(source.header().0.len() as u64 * program.weight());
+        if let Some(error) = visited.failed {
+            fail(&mut self.failed, error);
+        }
+        Ok(())
+    }
+
+    /// Whole messages.
+    fn look_at_files(&mut self, mailbox: &Mailbox, until: Instant) -> Result<(), Reply> {
+        let waiting = self.waiting(Stage::File);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let (program, batch) = (&self.program, &self.batch);
+        let look = |buffer: &mut Vec<u8>, n: usize| {
+            let (uid, at) = waiting[n];
+            let look = |file| {
+                let io = |error| store::Error::io(format!("message with UID {uid}").as_ref(), error);
+                judge_file(program, batch[at].known.clone(), file, buffer).map_err(io)
+            };
+            mailbox.open(uid).and_then(look)
+        };
+        let looked = mailbox.by_several(waiting.len(), THREADS, Some(until), look)?;
+        for ((_, at), verdict) in waiting.iter().zip(looked) {
+            self.batch[*at].stage = match verdict {
+                Ok(Verdict::Is(verdict)) => Stage::Done(verdict),
+                Ok(Verdict::Big) => Stage::Big,
+                Err(error) => {
+                    fail(&mut self.failed, error);
+                    Stage::Done(false)
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// A block or some of a big message.
+    fn look_at_big(&mut self, mailbox: &Mailbox) {
+        let mut budget = STEP_READ;
+        while budget > 0 {
+            let going_on = match self.hunt.take() {
+                Some(hunt) => Ok(Some(hunt)),
+                None => self.begin_hunt(mailbox),
+            };
+            let (at, source, mut hunt) = match going_on {
+                Ok(Some(hunt)) => hunt,
+                Ok(None) => return,
+                Err(error) => {
+                    fail(&mut self.failed, error);
+                    continue;
+                }
+            };
+            let entry = &mut self.batch[at];
+            match hunt.step(&source, &self.program, &mut entry.known, &mut budget) {
+                Ok(false) => self.hunt = Some((at, source, hunt)),
+                Ok(true) => entry.stage = Stage::Done(self.program.judge(&entry.known).unwrap_or(false)),
+                Err(error) => {
+                    entry.stage = Stage::Done(false);
+                    let name = format!("message with UID {}", entry.candidate.message.uid);
+                    fail(&mut self.failed, store::Error::io(name.as_ref(), error));
+                }
+            }
+        }
+    }
+
+    /// Open the next big message whose header does not decide; an error is about one message, and done with.
+    fn begin_hunt(&mut self, mailbox: &Mailbox) -> store::Result<Option<(usize, Source, Hunt)>> {
+        while let Some(at) = self.batch.iter().position(|entry| entry.stage == Stage::Big) {
+            let entry = &mut self.batch[at];
+            entry.stage = Stage::Done(false);
+            let uid = entry.candidate.message.uid;
+            let io = |error| store::Error::io(format!("message with UID {uid}").as_ref(), error);
+            let mut source = Source::new(mailbox.open(uid)?, Extent::All).map_err(io)?;
+            source.read_header().map_err(io)?;
+            self.program.look_at_header(source.header().0, &mut entry.known);
+            match self.program.judge(&entry.known) {
+                Some(verdict) => entry.stage = Stage::Done(verdict),
+                None => {
+                    entry.stage = Stage::Hunted;
+                    return Ok(Some((at, source, Hunt::default())));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// UIDs and places of the entries at this stage.
+    fn waiting(&self, stage: Stage) -> Vec<(u32, usize)> {
+        let entries = self.batch.iter().enumerate().filter(|(_, entry)| entry.stage == stage);
+        entries.map(|(at, entry)| (entry.candidate.message.uid, at)).collect()
+    }
+}
+
+/// Look at a message's file; `buffer` is for its bytes.
+fn judge_file(program: &Program, mut known: Known, file: File, buffer: &mut Vec<u8>) -> io::Result<Verdict> {
+    if !program.uses(Cost::Body) {
+        let source = Source::new(file, Extent::Header)?;
         program.look_at_header(source.header().0, &mut known);
-        Ok(program.judge(&known).ok_or((known, source)))
+        return Ok(Verdict::Is(program.judge(&known).unwrap_or(false)));
     }
-
-    fn hunt(&mut self, budget: &mut u64) {
-        let Some((candidate, mut known, source, mut hunt)) = self.hunt.take() else { return };
-        match hunt.step(&source, &self.program, &mut known, budget) {
-            Ok(false) => self.hunt = Some((candidate, known, source, hunt)),
-            Ok(true) => {
-                let matches = self.program.judge(&known).unwrap_or(false);
-                self.decide(&candidate, matches);
-            }
-            Err(error) => {
-                self.fail(store::Error::io(format!("message with UID {}", candidate.message.uid).as_ref(), error));
-            }
-        }
+    buffer.clear();
+    // Once a thread: what nine mails in ten need, so that reading one is a read and a look for more.
+    buffer.reserve(USUAL);
+    file.take(MAX_WHOLE as u64 + 1).read_to_end(buffer)?;
+    if buffer.len() > MAX_WHOLE {
+        return Ok(Verdict::Big);
     }
-
-    fn decide(&mut self, candidate: &Candidate, matches: bool) {
-        if matches {
-            self.found.push(candidate.number);
-        }
+    let header = header::block_len(buffer).unwrap_or(buffer.len());
+    program.look_at_header(&buffer[..header.min(crate::mail::scan::MAX_HEADER)], &mut known);
+    if program.judge(&known).is_none() {
+        hunt::whole(buffer, program, &mut known);
     }
+    Ok(Verdict::Is(program.judge(&known).unwrap_or(false)))
+}
 
-    fn fail(&mut self, error: store::Error) {
-        if !matches!(error, store::Error::Gone) {
-            self.failed.get_or_insert(error.into());
-        }
+fn fail(failed: &mut Option<Reply>, error: store::Error) {
+    if !matches!(error, store::Error::Gone) {
+        failed.get_or_insert(error.into());
     }
 }

@@ -14,6 +14,7 @@ pub mod flags;
 pub mod header;
 pub mod lex;
 pub mod message_id;
+pub mod needle;
 pub mod part;
 pub mod preview;
 pub mod render;

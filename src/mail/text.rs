@@ -6,11 +6,12 @@
 //! RFC 2047 words in headers are mail-parser's work; it is given one field at a time, since on a whole message that
 //! nests 100,000 deep it ends the process.
 
+use std::borrow::Cow;
+
 use encoding_rs::{Encoding, UTF_8};
 use mail_parser::parsers::MessageStream;
-use memchr::memmem::Finder;
+use memchr::memchr;
 
-use super::casemap::folded;
 use super::content::Param;
 
 /// The value of a header field as people read it: folds removed, RFC 2047 words decoded.
@@ -75,6 +76,22 @@ impl Decoder {
         }
     }
 
+    /// Decode a whole text; without a copy if it is as it would be.
+    pub fn whole(self, text: &[u8]) -> Cow<'_, str> {
+        let encoding = self.charset.encoding();
+        let mut transfer = self.transfer;
+        if matches!(transfer, Transfer::Identity) {
+            return encoding.decode_without_bom_handling(text).0;
+        }
+        let mut bytes = Vec::with_capacity(text.len());
+        transfer.push(text, true, &mut bytes);
+        Cow::Owned(match encoding.decode_without_bom_handling(&bytes).0 {
+            // Then the bytes are the text.
+            Cow::Borrowed(_) => String::from_utf8(bytes).unwrap_or_default(),
+            Cow::Owned(text) => text,
+        })
+    }
+
     /// Decode the next bytes, cut anywhere, and add the text to `out`. `last` if no more will come.
     pub fn push(&mut self, block: &[u8], last: bool, out: &mut String) {
         self.bytes.clear();
@@ -117,16 +134,33 @@ impl Transfer {
         match self {
             Transfer::Identity => out.extend_from_slice(block),
             Transfer::Base64 { bits, count } => {
-                for byte in block {
-                    base64_byte(*byte, bits, count, out);
+                let mut rest = block;
+                while let Some((first, behind)) = rest.split_first() {
+                    if *count == 0 {
+                        rest = base64_groups(rest, out);
+                        if rest.len() <= behind.len() {
+                            continue;
+                        }
+                    }
+                    base64_byte(*first, bits, count, out);
+                    rest = behind;
                 }
                 if last {
                     base64_flush(bits, count, out);
                 }
             }
             Transfer::QuotedPrintable { pending } => {
-                for byte in block {
-                    quoted_printable_byte(*byte, pending, out);
+                let mut rest = block;
+                while !rest.is_empty() {
+                    if pending.is_empty() {
+                        let plain = memchr(b'=', rest).unwrap_or(rest.len());
+                        out.extend_from_slice(&rest[..plain]);
+                        rest = &rest[plain..];
+                    }
+                    if let Some((first, behind)) = rest.split_first() {
+                        quoted_printable_byte(*first, pending, out);
+                        rest = behind;
+                    }
                 }
                 if last {
                     out.append(pending);
@@ -136,17 +170,39 @@ impl Transfer {
     }
 }
 
+/// What each byte stands for in base64; [`NO_DIGIT`] for those that are none.
+static BASE64: [u8; 256] = {
+    let mut table = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 64 {
+        table[b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[value] as usize] = value as u8;
+        value += 1;
+    }
+    table
+};
+const NO_DIGIT: u8 = 0x80;
+
+/// Decode whole groups of four digits, up to the first that is not one; what is left.
+fn base64_groups<'a>(block: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+    let mut rest = block;
+    while let [a, b, c, d, behind @ ..] = rest {
+        let [a, b, c, d] = [a, b, c, d].map(|digit| BASE64[*digit as usize]);
+        if (a | b | c | d) & NO_DIGIT != 0 {
+            break;
+        }
+        out.extend_from_slice(&[a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]);
+        rest = behind;
+    }
+    rest
+}
+
 fn base64_byte(byte: u8, bits: &mut u32, count: &mut u8, out: &mut Vec<u8>) {
-    let value = match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
+    let value = match BASE64[byte as usize] {
         // Padding ends a run; some mailers put several runs into one body.
-        b'=' => return base64_flush(bits, count, out),
+        _ if byte == b'=' => return base64_flush(bits, count, out),
         // RFC 2045 section 6.8: other characters must be ignored.
-        _ => return,
+        NO_DIGIT => return,
+        value => value,
     };
     *bits = *bits << 6 | u32::from(value);
     *count += 1;
@@ -183,41 +239,6 @@ fn quoted_printable_byte(byte: u8, pending: &mut Vec<u8>, out: &mut Vec<u8>) {
             out.append(pending);
             quoted_printable_byte(byte, pending, out);
         }
-    }
-}
-
-/// A string to look for, in any case.
-pub struct Needle {
-    folded: String,
-    finder: Finder<'static>,
-}
-
-impl Needle {
-    /// Look for `text`.
-    pub fn new(text: &str) -> Needle {
-        let folded = folded(text);
-        let finder = Finder::new(&folded).into_owned();
-        Needle { folded, finder }
-    }
-
-    /// Is it in `text`?
-    pub fn is_in(&self, text: &str) -> bool {
-        self.is_in_folded(&folded(text))
-    }
-
-    /// Is it in `text`, which [`super::casemap::fold`] made?
-    pub fn is_in_folded(&self, text: &str) -> bool {
-        self.finder.find(text.as_bytes()).is_some()
-    }
-
-    /// Bytes of the folded string: what must be kept of one block to find a match that goes on in the next.
-    pub fn len(&self) -> usize {
-        self.folded.len()
-    }
-
-    /// Looks for nothing, which is everywhere?
-    pub fn is_empty(&self) -> bool {
-        self.folded.is_empty()
     }
 }
 
@@ -258,6 +279,8 @@ mod tests {
             for cut in 1..=body.len() {
                 assert_eq!(decode(encoding, charset, body, cut), want, "{case}, cut at {cut}");
             }
+            let decoder = Decoder::new(Some(encoding.as_bytes()), Some(charset.as_bytes()));
+            assert_eq!(decoder.whole(body), want, "{case}, whole");
         }
     }
 
@@ -309,14 +332,13 @@ mod tests {
         assert_eq!(from_charset(b"x-none", b"n"), None);
     }
 
-    #[test]
-    fn needles_know_no_case() {
-        assert!(Needle::new("ÉTÉ").is_in("en été"));
-        assert!(Needle::new("").is_in("x"));
-        assert!(!Needle::new("y").is_in("x"));
-    }
-
     proptest! {
+        /// What SEARCH counts on where it looks at a field without decoding it.
+        #[test]
+        fn plain_values_are_their_own_text(value in "[ -<>-~]{0,40}") {
+            prop_assert_eq!(of_header(value.as_bytes()), value.trim());
+        }
+
         #[test]
         fn never_panics(bytes in any::<Vec<u8>>(), cut in 1_usize..9) {
             for encoding in ["base64", "quoted-printable", "8bit"] {
@@ -325,6 +347,8 @@ mod tests {
                         decode(encoding, charset, &bytes, cut),
                         decode(encoding, charset, &bytes, bytes.len().max(1))
                     );
+                    let decoder = Decoder::new(Some(encoding.as_bytes()), Some(charset.as_bytes()));
+                    prop_assert_eq!(&*decoder.whole(&bytes), decode(encoding, charset, &bytes, cut));
                 }
             }
             of_header(&bytes);

@@ -53,7 +53,7 @@ impl Job for Search {
     fn step(&mut self, context: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
         let selected = context.selected()?;
         if self.told.is_none() {
-            if !self.searching.step(selected) {
+            if !self.searching.step(selected, &self.tag, out)? {
                 return Ok(Progress::Continue);
             }
             let (numbers, failed) = self.searching.finish();

@@ -71,7 +71,7 @@ impl Job for Sort {
         let selected = context.selected()?;
         match std::mem::replace(&mut self.stage, Stage::Wait) {
             Stage::Search(mut searching, keys) => {
-                if searching.step(selected) {
+                if searching.step(selected, &self.tag, out)? {
                     let (numbers, failed) = searching.finish();
                     self.failed = failed;
                     self.stage = Stage::Gather(numbers, keys);

@@ -27,6 +27,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let program = Program::new(search, &selected.view, &selected.mailbox.keywords())?;
     call.context.search_begins(&program, call.out);
     let thread = Thread {
+        tag: call.tag.to_owned(),
         algorithm,
         by_uid: call.uid,
         stage: Stage::Search(Searching::new(program, None)),
@@ -37,6 +38,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
 }
 
 struct Thread {
+    tag: String,
     algorithm: Algorithm,
     by_uid: bool,
     stage: Stage,
@@ -62,7 +64,7 @@ impl Job for Thread {
         let selected = context.selected()?;
         match std::mem::replace(&mut self.stage, Stage::Wait) {
             Stage::Search(mut searching) => {
-                if searching.step(selected) {
+                if searching.step(selected, &self.tag, out)? {
                     let (numbers, failed) = searching.finish();
                     self.failed = failed;
                     self.stage = Stage::Gather(numbers, Threads::default());

@@ -6,6 +6,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use super::super::cache::digest::{self, Digest};
 use super::super::{Error, Result};
@@ -45,25 +46,48 @@ impl Mailbox {
         wants_body: bool,
         budget: &mut u64,
     ) -> Result<Vec<(u32, Result<Digest>)>> {
+        let read = |buffer: &mut Vec<u8>, n: usize| {
+            let read = |file| digest::read(&file, wants_body, buffer).map_err(|e| Error::io(&self.dir, e));
+            (uids[n], self.open(uids[n]).and_then(read))
+        };
+        let read = self.by_several(uids.len(), READERS, None, read)?;
+        let bytes: u64 = read.iter().filter_map(|entry| Some(entry.1.as_ref().ok()?.read + OPEN_COST)).sum();
+        *budget = budget.saturating_sub(bytes);
+        Ok(read)
+    }
+
+    /// Do `work` with the numbers from 0 to `count`, by at most so many threads, each of which has a state of its own; they take the numbers
+    /// in their order, and none after the moment `until`, but at least one. The results are in that order. Every thread has the owner's identity.
+    pub fn by_several<S: Default, R: Send>(
+        &self,
+        count: usize,
+        threads: usize,
+        until: Option<Instant>,
+        work: impl Fn(&mut S, usize) -> R + Sync,
+    ) -> Result<Vec<R>> {
         let next = AtomicUsize::new(0);
-        let results = Mutex::new(Vec::with_capacity(uids.len()));
-        let work = || -> Result<()> {
+        let results = Mutex::new(Vec::with_capacity(count));
+        let run = || -> Result<()> {
             let _owner = self.assume()?;
-            let (mut buffer, mut mine) = (Vec::new(), Vec::new());
-            while let Some(uid) = uids.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let read = |file| digest::read(&file, wants_body, &mut buffer).map_err(|e| Error::io(&self.dir, e));
-                mine.push((*uid, self.open(*uid).and_then(read)));
+            let (mut state, mut mine) = (S::default(), Vec::new());
+            // Late or not is asked before a number is taken: what is taken is done, so that no number is left out.
+            while mine.is_empty() || until.is_none_or(|until| Instant::now() < until) {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                if n >= count {
+                    break;
+                }
+                mine.push((n, work(&mut state, n)));
             }
             results.lock().unwrap_or_else(std::sync::PoisonError::into_inner).append(&mut mine);
             Ok(())
         };
-        let helpers = (uids.len() / WORTH_A_THREAD).min(READERS - 1);
+        let helpers = (count / WORTH_A_THREAD).min(threads.saturating_sub(1));
         std::thread::scope(|scope| {
             for _ in 0..helpers {
                 let Some(helper) = Helper::take() else { break };
                 let help = || {
                     // Without the owner's identity nothing is read; then the caller reads all.
-                    let _ = work();
+                    let _ = run();
                 };
                 let started =
                     std::thread::Builder::new().name("mailcote-reader".into()).spawn_scoped(scope, move || {
@@ -74,12 +98,10 @@ impl Mailbox {
                     break;
                 }
             }
-            work()
+            run()
         })?;
-        let mut read = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        read.sort_unstable_by_key(|entry| entry.0);
-        let bytes: u64 = read.iter().filter_map(|entry| Some(entry.1.as_ref().ok()?.read + OPEN_COST)).sum();
-        *budget = budget.saturating_sub(bytes);
-        Ok(read)
+        let mut done = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        done.sort_unstable_by_key(|entry| entry.0);
+        Ok(done.into_iter().map(|entry| entry.1).collect())
     }
 }
