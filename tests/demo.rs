@@ -89,7 +89,7 @@ fn a_kept_demo_goes_on_where_it_was() {
     let told = validity(&demo);
     let tree = demo.config().parent().expect("a directory").display().to_string();
     let second =
-        Command::new(env!("CARGO_BIN_EXE_mailcote")).args(["demo", "--keep", &tree, "--port-base", "60000"]).output();
+        Command::new(env!("CARGO_BIN_EXE_mailcote")).args(["demo", "--keep", &tree, "--port-base", "30000"]).output();
     let second = second.expect("runs");
     let why = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(second.status.code() == Some(1) && why.contains("is used by another demo"), "{why}");

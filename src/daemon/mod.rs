@@ -210,8 +210,14 @@ impl Running {
 }
 
 fn reload_certificates(certificates: &Certificates) {
+    let before = certificates.ready().is_on();
     for problem in certificates.reload() {
         error!("{problem}; what was read before stays in use");
+    }
+    match (before, certificates.ready().is_on()) {
+        (false, true) => info!("there is a certificate now: STARTTLS is offered"),
+        (true, false) => warn!("the last certificate is gone: TLS is not offered any more"),
+        _ => {}
     }
 }
 

@@ -161,9 +161,6 @@ impl Certificates {
         let table = table(&entries, &self.hostname);
         let ready = table.fallback.is_some();
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
-        if ready && !self.ready.is_on() {
-            tracing::info!(directory = %self.directory.display(), "there is a certificate: TLS is offered");
-        }
         self.ready.turn(ready);
         Ok(errors)
     }

@@ -80,6 +80,10 @@ fn ports(base: u16) -> impl Iterator<Item = (&'static str, u16)> {
 
 /// Do it.
 pub fn run(args: Args, base_config: Option<&Path>, out: &mut dyn Write) -> Done {
+    if let Some(dir) = args.keep.as_deref().filter(|dir| dir.is_dir()) {
+        // Before the ports, which that demo has taken, too.
+        drop(tree::lock(dir)?);
+    }
     refuse_taken_ports(args.port_base)?;
     if let Some(path) = base_config {
         // Mistakes are told with their place in this file, not in the one that the demo makes of it.

@@ -154,7 +154,7 @@ impl Tree {
 }
 
 /// Make `dir` if need be, and see that no other demo uses it.
-fn lock(dir: &Path) -> Result<Flock<File>, Failure> {
+pub fn lock(dir: &Path) -> Result<Flock<File>, Failure> {
     make_dirs(dir)?;
     let opened = File::open(dir).map_err(at(dir))?;
     Flock::lock(opened, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| match e {
