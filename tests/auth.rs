@@ -114,7 +114,7 @@ fn tokens_are_checked_at_the_authorization_server() {
     let secret = tempfile::NamedTempFile::new().expect("a file");
     fs::write(secret.path(), "the secret\n").expect("the secret");
     let (_dir, demo) = demo(&format!(
-        "[oauth]\nintrospection = \"http://127.0.0.1:{}/introspect\"\nclient = \"mailcote\"\nsecret = \"{}\"\n\
+        "[oauth]\nintrospection = \"http://localhost:{}/introspect\"\nclient = \"mailcote\"\nsecret = \"{}\"\n\
          username = \"email\"\nscope = \"mail\"\nconfiguration = \"https://demo.test/.well-known/openid-configuration\"\n\
          timeout = \"1s\"\n",
         authority.port,

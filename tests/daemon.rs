@@ -205,6 +205,9 @@ fn confined_it_says_so_reaches_every_home_and_keeps_no_right() {
     for line in ["CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "NoNewPrivs:\t1"] {
         assert!(status.contains(line), "{status}");
     }
+    assert!(log.contains("no program can be run") || log.contains("not confined"), "{log}");
+    let mode = fs::metadata(&socket).expect("the socket").permissions().mode() & 0o777;
+    assert_eq!(mode, 0o660, "not everybody may hand in mail");
     // Mail goes where the users file says, in the usual place and elsewhere.
     let mut stream = std::os::unix::net::UnixStream::connect(&socket).expect("the socket");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -220,6 +223,43 @@ fn confined_it_says_so_reaches_every_home_and_keeps_no_right() {
     daemon.signal(nix::sys::signal::Signal::SIGINT);
     assert_eq!(daemon.end(), Some(0));
     assert!(!socket.exists(), "its socket is removed");
+}
+
+#[test]
+fn a_certificate_that_comes_later_is_offered_without_a_restart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let port = free_port();
+    let config = configure(dir.path(), &only(&[("imap", format!("\"127.0.0.1:{port}\""))]));
+    let text = fs::read_to_string(&config).expect("the configuration").replace("loopback = true", "loopback = false");
+    fs::write(&config, text).expect("the configuration");
+    let mut daemon = Daemon(serve(&config).spawn().expect("it runs"));
+    wait_for("the port", || TcpStream::connect(("127.0.0.1", port)).ok());
+    let greeted = || {
+        let mut client = Client::to(port);
+        (client.line(), client)
+    };
+    let (greeting, mut client) = greeted();
+    assert!(greeting.contains("LOGINDISABLED") && !greeting.contains("STARTTLS"), "{greeting}");
+    let told = client.imap_any("LOGIN ann@one.test secret").remove(0);
+    assert!(told.contains("[PRIVACYREQUIRED]") && !told.contains("Start TLS"), "{told}");
+
+    // certbot's way: a link out of live/ into archive/, both of which were not there at the start.
+    let [archive, live] = ["archive", "certs"].map(|at| dir.path().join(at).join("one.test"));
+    let made = rcgen::generate_simple_self_signed(vec!["one.test".into()]).expect("a certificate");
+    for (name, pem) in [("fullchain", made.cert.pem()), ("privkey", made.signing_key.serialize_pem())] {
+        fs::create_dir_all(&archive).expect("archive");
+        fs::create_dir_all(&live).expect("live");
+        fs::write(archive.join(format!("{name}1.pem")), pem).expect("a file");
+        let link = live.join(format!("{name}.pem"));
+        std::os::unix::fs::symlink(format!("../../archive/one.test/{name}1.pem"), link).expect("a link");
+    }
+    daemon.signal(nix::sys::signal::Signal::SIGHUP);
+    let mut client = wait_for("STARTTLS", || Some(greeted()).filter(|(greeting, _)| greeting.contains("STARTTLS"))).1;
+    let told = client.imap_any("LOGIN ann@one.test secret").remove(0);
+    assert!(told.contains("Start TLS"), "{told}");
+    assert!(client.imap_any("STARTTLS").remove(0).contains(" OK "));
+    daemon.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(daemon.end(), Some(0));
 }
 
 /// The uid of the one system user in the next test; nobody's account here.

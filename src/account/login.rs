@@ -25,8 +25,7 @@ use bearer::Token;
 
 use super::keyring::{Keyring, Verdict};
 use super::oauth::Bearer;
-use super::password::{self, Keys, Stored};
-use super::scram::{Channel, Exchange, First, Wrong};
+use super::scram::{Channel, Exchange};
 use super::served::{Account, Found};
 use super::step::{Mechanism, Refusal, Step};
 use super::{Accounts, Scram, domain};
@@ -34,6 +33,8 @@ use crate::notice::Raiser;
 use crate::wire::{Answer, Peer, Secret, Tls, Work, sasl};
 
 mod bearer;
+mod by_password;
+mod by_scram;
 mod external;
 
 /// A refusal comes this long, or a multiple of it, after the client had said everything. Longer than every check but a
@@ -268,115 +269,6 @@ impl Login {
         }
     }
 
-    /// RFC 4616 2: `[authzid] NUL authcid NUL passwd`.
-    fn plain(&mut self, message: &[u8]) -> Step {
-        let mut parts = message.split(|byte| *byte == 0).map(std::str::from_utf8);
-        match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(Ok(authzid)), Some(Ok(name)), Some(Ok(password)), None) if !name.is_empty() => {
-                self.check_password(name, authzid, Secret::new(password))
-            }
-            _ => Step::Refused(Refusal::Malformed),
-        }
-    }
-
-    fn check_password(&mut self, name: &str, authzid: &str, password: Secret) -> Step {
-        let (name, master) = self.accounts.split_master(name);
-        self.called(name);
-        let mut account = match self.find(authzid) {
-            Ok(account) => account,
-            Err(step) => return step,
-        };
-        // Whose password it has to be.
-        let mut checked = account.clone();
-        if let Some(master) = master {
-            checked = match self.accounts.master(master) {
-                Found::Yes(master) => Some(master).filter(|master| master.password.is_some()),
-                Found::No => None,
-                Found::Later(reason) => {
-                    tracing::warn!(client = %self.ip, login = ?self.name, %reason, "master user cannot be checked now");
-                    return Step::Refused(Refusal::Unavailable);
-                }
-            };
-            account = account.filter(|_| checked.is_some());
-            self.name = format!("{}*{}", self.name, master.chars().take(MAX_NAME).collect::<String>());
-            self.is_master = true;
-        }
-        let key = |checked: &Account, account: &Account| {
-            let master = self.is_master.then(|| format!("*{}", checked.user.login)).unwrap_or_default();
-            Key(checked.version, format!("{}{master}", account.user.login), password.clone())
-        };
-        let key = checked.as_ref().zip(account.as_ref()).map(|(checked, account)| key(checked, account));
-        if let (Some(Key(version, name, password)), Some(account)) = (&key, &account)
-            && self.accounts.remembered.knows(*version, name, password, Instant::now())
-        {
-            return self.grant(account);
-        }
-        let stored = checked.and_then(|checked| checked.password.clone());
-        let against = stored.or_else(|| self.accounts.decoy(&self.name)).or_else(|| Stored::parse(NOBODY).ok());
-        let given = password;
-        let work: Work = Box::new(move || {
-            let right = against.is_some_and(|stored| stored.verify(&given));
-            Box::new(if right { Verdict::Right } else { Verdict::Wrong })
-        });
-        self.hold(Check { account, key, work })
-    }
-
-    fn scram_first(&mut self, message: &[u8], channel: &Channel) -> Step {
-        let first = match First::parse(message, channel) {
-            Ok(first) => first,
-            Err(Wrong::Syntax) => return Step::Refused(Refusal::Malformed),
-            Err(Wrong::Binding) => return self.fail("channel binding: the list of mechanisms was tampered with"),
-        };
-        self.called(&first.name);
-        // Salt and iterations are those of the name, whoever it wants to act as: others would tell that there is such a user.
-        let account = match self.find("") {
-            Ok(account) => account,
-            Err(step) => return step,
-        };
-        let mut random = [0; NONCE];
-        if ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random).is_err() {
-            return Step::Refused(Refusal::Unavailable);
-        }
-        let stored = account.as_ref().and_then(|account| account.password.as_ref());
-        let (keyring, salt, iterations) = match stored.map(|stored| (stored, stored.scram_keys())) {
-            Some((_, Some(keys))) => (Keyring::Keys(keys.clone()), keys.salt().to_vec(), keys.iterations()),
-            Some((stored, None)) if stored.knows_scram() => {
-                let salt = self.made_up_salt();
-                (Keyring::Password(stored.clone(), salt.clone()), salt, password::NEW_ITERATIONS)
-            }
-            _ => {
-                let decoy = self.accounts.decoy(&self.name);
-                let iterations =
-                    decoy.as_ref().and_then(Stored::scram_keys).map_or(password::NEW_ITERATIONS, Keys::iterations);
-                let salt = self.made_up_salt();
-                (Keyring::Nobody(salt.clone()), salt, iterations)
-            }
-        };
-        let account = account
-            .filter(|account| !matches!(keyring, Keyring::Nobody(_)) && self.may_act_as(account, &first.authzid));
-        let (exchange, message) = Exchange::begin(first, &random, &salt, iterations.get());
-        self.state = State::ScramLast(exchange, account, Arc::new(keyring));
-        Step::Challenge(message)
-    }
-
-    fn scram_last(
-        &mut self,
-        message: &[u8],
-        exchange: Exchange,
-        account: Option<Arc<Account>>,
-        keyring: Arc<Keyring>,
-    ) -> Step {
-        self.began = Instant::now();
-        match exchange.finish(message) {
-            Err(Wrong::Syntax) => Step::Refused(Refusal::Malformed),
-            Err(Wrong::Binding) => self.fail("nonce or channel binding do not fit"),
-            Ok(proof) => {
-                let work: Work = Box::new(move || Box::new(keyring.verdict(&proof)));
-                self.hold(Check { account, key: None, work })
-            }
-        }
-    }
-
     /// Note the name in the one form in which it is counted and looked for.
     fn called(&mut self, name: &str) {
         self.began = Instant::now();
@@ -414,12 +306,6 @@ impl Login {
     fn may_act_as(&self, account: &Account, authzid: &str) -> bool {
         authzid.is_empty()
             || matches!(self.accounts.login_account(authzid), Found::Yes(other) if other.user.login == account.user.login)
-    }
-
-    /// A salt like that of any user, always the same for a name.
-    fn made_up_salt(&self) -> Vec<u8> {
-        let tag = password::mac(self.accounts.secret.expose(), format!("salt {}", self.name).as_bytes());
-        tag[..password::SALT_LEN].to_vec()
     }
 
     fn hold(&mut self, check: Check) -> Step {

@@ -17,6 +17,10 @@ use super::watched::{Known, Vanished, Watched};
 use super::{Settings, User, domain, system};
 use crate::store::{Home, Layout, Owner};
 
+mod masters;
+
+pub use masters::Masters;
+
 /// The answer to "is there such a one".
 pub enum Found<T> {
     Yes(T),
@@ -62,36 +66,6 @@ struct AliasTable {
     by_name: HashMap<String, Option<Arc<Alias>>>,
     nameless: bool,
     problems: Vec<Problem>,
-}
-
-/// The file of master users, in the syntax of a users file: names without a domain, and passwords.
-pub struct Masters(Watched<UserTable>);
-
-impl Masters {
-    /// Those of `file`.
-    pub fn new(file: PathBuf, settings: &Settings) -> Masters {
-        let domain = String::from("masters");
-        let making = Making { domain, maildir: settings.maildir.clone(), layout: settings.layout, system: None };
-        // Who removes the file wants no master users.
-        Masters(Watched::new(file, Vanished::Empty, move |bytes, before| UserTable::read(bytes, before, &making)))
-    }
-
-    /// The master user of this name; only his password means anything.
-    pub fn find(&self, name: &str) -> Found<Arc<Account>> {
-        let Known { value, trouble } = self.0.get(Duration::ZERO);
-        match value.as_ref().and_then(|table| table.by_name.get(&name.to_lowercase())) {
-            Some(Entry::Good(account)) => Found::Yes(account.clone()),
-            Some(Entry::Broken) => Found::Later(format!("the line of the master user {name} is broken")),
-            None => trouble.map_or(Found::No, Found::Later),
-        }
-    }
-
-    /// Every mistake in the file.
-    pub fn problems(&self) -> Vec<Problem> {
-        let Known { value, trouble } = self.0.get(Duration::ZERO);
-        let found = value.iter().flat_map(|table| table.problems.iter().cloned());
-        trouble.map(Problem::whole).into_iter().chain(found).collect()
-    }
 }
 
 /// How the users of a domain are made from their lines.

@@ -57,8 +57,8 @@ fn problems(file: &Path) -> Vec<Problem> {
 
 /// Mistakes in users and aliases.
 fn accounts(config: &Config) -> Vec<Problem> {
-    // No secret file: a check makes nothing.
-    let settings = account::Settings { secret_file: None, ..config.account() };
+    // No secret file: a check makes nothing, and asks nobody about tokens.
+    let settings = account::Settings { secret_file: None, oauth: None, ..config.account() };
     match Accounts::new(settings) {
         Err(e) => vec![Problem::whole(&config.accounts.domains, e.to_string())],
         Ok(accounts) => accounts
@@ -127,12 +127,15 @@ fn certificates(config: &Config) -> Vec<Problem> {
     all
 }
 
-/// CAs that cannot be read: of clients, and of the endpoint that tokens are checked at.
+/// CAs that cannot be read, of clients and of the endpoint that tokens are checked at, and our secret there.
 fn authorities(config: &Config) -> Vec<Problem> {
     let clients = config.tls.client_ca.as_deref().map(|file| ("tls.client_ca", ClientAuthorities::load(file).err()));
     let endpoint = config.oauth.as_ref().and_then(|tokens| tokens.ca.as_deref());
     let endpoint = endpoint.map(|file| ("oauth.ca", Authorities::load(Some(file)).err()));
-    let wrong = [clients, endpoint].into_iter().flatten();
+    let secret = config.oauth.as_ref().and_then(|tokens| tokens.settings.secret_file.as_deref());
+    let unreadable = |file: &Path| std::fs::read(file).err().map(|e| format!("{}: {e}", file.display()));
+    let secret = secret.map(|file| ("oauth.secret", unreadable(file)));
+    let wrong = [clients, endpoint, secret].into_iter().flatten();
     wrong.filter_map(|(key, e)| Some(Problem::whole(&config.file, format!("{key}: {}", e?)))).collect()
 }
 

@@ -158,8 +158,8 @@ fn as_written(lines: &[String], name: &str) -> String {
 
 /// Accounts as the daemon sees them.
 pub(super) fn accounts(config: &Config) -> Result<Accounts, Failure> {
-    // No secret file: an admin command makes no state.
-    let settings = account::Settings { secret_file: None, ..config.account() };
+    // No secret file: an admin command makes no state, and asks nobody about tokens.
+    let settings = account::Settings { secret_file: None, oauth: None, ..config.account() };
     Accounts::new(settings).map_err(|e| Failure::Other(format!("{}: {e}", config.accounts.domains.display())))
 }
 

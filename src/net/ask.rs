@@ -142,6 +142,8 @@ mod tests {
     use std::thread::JoinHandle;
     use std::time::Duration;
 
+    use rustls::pki_types::PrivateKeyDer;
+
     use super::*;
     use crate::wire::Secret;
 
@@ -164,15 +166,62 @@ mod tests {
         (port, serving)
     }
 
+    /// The same over HTTPS, for any number of clients; its CA.
+    fn secure_server() -> (u16, tempfile::NamedTempFile) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for peer in listener.incoming() {
+                let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+                let mut stream = rustls::StreamOwned::new(connection, peer.unwrap());
+                // A client that does not believe us goes away.
+                if stream.read(&mut [0; 4096]).is_ok() {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+                }
+            }
+        });
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), made.cert.pem()).unwrap();
+        (port, file)
+    }
+
+    #[test]
+    fn only_a_server_that_is_believed_gets_a_token() {
+        let ((port, ca), (_, other)) = (secure_server(), secure_server());
+        let url = format!("https://localhost:{port}/introspect");
+        let believed = |file: &Path| Some(Authorities::load(Some(file)).unwrap());
+        assert!(matches!(ask_with(believed(ca.path()), &url, LONG), Asked::Said(200, _)));
+        assert!(matches!(ask_with(believed(other.path()), &url, LONG), Asked::Failed(why) if why.contains("TLS")));
+        assert!(matches!(ask_with(None, &url, LONG), Asked::Failed(why) if why.contains("no CA")));
+        let by_number = url.replace("localhost", "127.0.0.1");
+        assert!(matches!(ask_with(believed(ca.path()), &by_number, LONG), Asked::Failed(why) if why.contains("TLS")));
+        std::fs::write(ca.path(), "nothing").unwrap();
+        assert!(Authorities::load(Some(ca.path())).is_err());
+    }
+
     fn ask(port: u16, timeout: Duration) -> Asked {
+        ask_with(None, &format!("http://127.0.0.1:{port}/introspect?a=b"), timeout)
+    }
+
+    fn ask_with(authorities: Option<Authorities>, url: &str, timeout: Duration) -> Asked {
         let question = Question {
-            url: format!("http://127.0.0.1:{port}/introspect?a=b"),
+            url: url.into(),
             authorization: Some(Secret::new("Basic eDp5")),
             form: Secret::new("token=x"),
             timeout,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(Asker::new(None).ask(question))
+        runtime.block_on(Asker::new(authorities).ask(question))
     }
 
     const LONG: Duration = Duration::from_secs(20);
