@@ -42,6 +42,8 @@ pub enum Guard {
     /// Which folders a tree has, and `mailcote.tree`. Dovecot has no lock for that, so it is always our own. One who holds it may take
     /// a folder's, never the reverse.
     Tree,
+    /// Who shares folders with whom in a domain.
+    Shares,
 }
 
 impl Guard {
@@ -51,6 +53,7 @@ impl Guard {
             Guard::Folder => "mailcote.lock",
             Guard::Subscriptions => "mailcote.subscriptions.lock",
             Guard::Tree => "mailcote.tree.lock",
+            Guard::Shares => "mailcote.shares.lock",
         }
     }
 
@@ -59,7 +62,7 @@ impl Guard {
         match self {
             Guard::Folder => Some(("dovecot-uidlist", Duration::from_secs(120))),
             Guard::Subscriptions => Some(("subscriptions", Duration::from_secs(30))),
-            Guard::Tree => None,
+            Guard::Tree | Guard::Shares => None,
         }
     }
 }

@@ -9,6 +9,7 @@
 //! Every public call works under the owner's identity ([`Owner::assume`]), blocks on the disk, and returns only when
 //! what it did is durable. It never talks to a client and is never called with a client's lock held.
 
+pub mod acl;
 pub mod cache;
 pub mod courier;
 mod dirsync;

@@ -195,7 +195,15 @@ impl Store {
     /// section 3: the answer is `[USEATTR]`).
     pub fn create(&self, name: &Name, role: Option<Role>) -> Result<()> {
         let _owner = self.assume()?;
-        self.tree.create(name, role)
+        let mut made = Vec::new();
+        for level in std::iter::successors(Some(name.clone()), Name::parent) {
+            if self.exists(&level)? {
+                break;
+            }
+            made.insert(0, level);
+        }
+        self.tree.create(name, role)?;
+        self.inherit_acl(&made)
     }
 
     /// Remove a folder with its messages. Children stay, and so does a subscription (RFC 3501 section 6.3.6).
@@ -230,6 +238,13 @@ impl Store {
         if on {
             self.tree.spelling().directory(name)?;
         }
+        let change = [(name.clone(), on)];
+        subscriptions::change(&self.home.maildir, self.tree.spelling(), &change, self.settings.coexist)
+    }
+
+    /// As [`Store::subscribe`], to a name that is not this account's.
+    pub fn subscribe_elsewhere(&self, name: &Name, on: bool) -> Result<()> {
+        let _owner = self.assume()?;
         let change = [(name.clone(), on)];
         subscriptions::change(&self.home.maildir, self.tree.spelling(), &change, self.settings.coexist)
     }

@@ -99,6 +99,11 @@ impl Lines {
             true => line.split(|b| *b == b'\t').map(unescape).collect(),
             false => line.split(|b| char::from(*b) == spelling.separator()).map(<[u8]>::to_vec).collect(),
         };
+        // Dovecot cuts the names of other namespaces at every dot: `shared/alice@example`, `org/Work`.
+        if levels.iter().any(|level| level.contains(&b'/')) {
+            let whole = levels.join(&b"."[..]);
+            return spelling.read_levels(&whole.split(|b| *b == b'/').collect::<Vec<_>>());
+        }
         spelling.read_levels(&levels)
     }
 
