@@ -242,6 +242,14 @@ impl Accounts {
         if served.len() == 1 { served.keys().next().cloned() } else { None }
     }
 
+    /// The user of this login, a full address; also one whose password is locked.
+    pub fn user(&self, login: &str) -> Option<Arc<User>> {
+        match self.login_account_within(login, USUAL) {
+            Found::Yes(account) => Some(account.user.clone()),
+            Found::No | Found::Later(_) => None,
+        }
+    }
+
     /// The account of a login name: a full address, or a user alone where it is clear of which domain. As the files
     /// say at this moment, which costs a `stat` or two: a password that was changed counts from then on, and the old
     /// one does not.

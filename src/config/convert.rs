@@ -1,6 +1,9 @@
 //! What each module is told: a [`Config`] cut into the `Settings` of others.
 
+use std::sync::Arc;
+
 use super::Config;
+use crate::store::acl::shares::Shares;
 use crate::wire::Switch;
 use crate::{account, imap, net, pop3, smtp, store};
 
@@ -72,6 +75,11 @@ impl Config {
             starttls,
             comment: self.metadata.comment.clone(),
             admin: self.metadata.admin.clone(),
+            sharing: self.sharing.prefix.clone().map(|prefix| imap::place::Sharing {
+                shares: Arc::new(Shares::new(self.sharing.index.clone())),
+                prefix,
+                anyone: self.sharing.anyone,
+            }),
         }
     }
 }

@@ -69,6 +69,11 @@ junk = "Junk"
 trash = "Trash"
 archive = "Archive"
 
+[sharing]
+prefix = "shared"
+anyone = false
+index = "/var/lib/mailcote/shared"
+
 [metadata]
 comment = ""
 admin = ""

@@ -61,6 +61,8 @@ pub struct Config {
     pub oauth: Option<Tokens>,
     /// Where and how mail is kept.
     pub mail: Mail,
+    /// How users share folders.
+    pub sharing: Sharing,
     /// What clients are told of this server.
     pub metadata: Metadata,
     /// Bounds.
@@ -219,6 +221,17 @@ pub struct Mail {
     pub folders: Vec<(Name, Role)>,
 }
 
+/// `[sharing]`.
+#[derive(Debug, Clone)]
+pub struct Sharing {
+    /// First level of the names of other users' folders; none: nothing is shared.
+    pub prefix: Option<String>,
+    /// May folders be shared with everybody of a domain?
+    pub anyone: bool,
+    /// Directory of the files that say who shares with whom.
+    pub index: PathBuf,
+}
+
 /// `[metadata]`: annotations of the server that every user sees (RFC 5464).
 #[derive(Debug, Clone)]
 pub struct Metadata {
@@ -323,6 +336,11 @@ impl Config {
                 coexist: r.get("mail.coexist", value::switch),
                 mount_point: r.get("mail.mount_point", value::mount_point),
                 folders: folders(r),
+            },
+            sharing: Sharing {
+                prefix: r.get("sharing.prefix", value::level),
+                anyone: r.get("sharing.anyone", value::switch),
+                index: r.get("sharing.index", |v| value::path(v, dir)),
             },
             metadata: Metadata {
                 comment: Some(r.get("metadata.comment", value::text)).filter(|text| !text.is_empty()),

@@ -51,6 +51,17 @@ pub fn text(value: &Value<'_>) -> Read<String> {
     }
 }
 
+/// The name of a folder on the first level, if any.
+pub fn level(value: &Value<'_>) -> Read<Option<String>> {
+    let text = text(value)?;
+    match Name::parse(&text) {
+        _ if text.is_empty() => Ok(None),
+        Ok(name) if !text.contains('/') && !name.is_inbox() => Ok(Some(text)),
+        Ok(_) => bad(value, "this must be one level, not INBOX, and without a /"),
+        Err(error) => bad(value, error.to_string()),
+    }
+}
+
 /// A URI such as `mailto:admin@example.org`, if any.
 pub fn uri(value: &Value<'_>) -> Read<Option<String>> {
     let text = text(value)?;

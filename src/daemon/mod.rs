@@ -322,6 +322,9 @@ fn paths(config: &Config, accounts: &Accounts) -> sandbox::Paths {
     if let Some(state) = config.auth.secret.parent() {
         paths.write(state);
     }
+    if let Some(state) = config.sharing.index.parent().filter(|_| config.sharing.prefix.is_some()) {
+        paths.write(state);
+    }
     for listener in &config.listeners {
         if let Place::Unix(path) = &listener.place
             && let Some(directory) = path.parent()

@@ -8,11 +8,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::context::{Access, Context};
+use super::context::{Access, Context, State};
 use super::parse::metadata::{Depth, EntryName, Kind};
 use super::reply::Reply;
 use super::response;
 use crate::notice::Notice;
+use crate::store::acl::Rights;
 use crate::store::metadata::{Changed, Entry, Scope};
 use crate::store::{Name, Store};
 use crate::wire::Out;
@@ -30,6 +31,16 @@ pub struct Followed {
     store: Arc<Store>,
     /// The last change that was told.
     since: u64,
+    /// Another user's: only the folder that is open is followed.
+    foreign: Option<Foreign>,
+}
+
+/// The open folder of another user.
+struct Foreign {
+    /// As its owner calls it, and as this user does.
+    names: (Name, Name),
+    /// Whose the private entries are.
+    login: String,
 }
 
 /// What annotations hang on.
@@ -51,30 +62,45 @@ impl Target {
     }
 }
 
+/// Whose private entries this user's are: the owner's, or by his login.
+pub type Mine = Option<String>;
+
 /// The entry as the store keeps it.
-pub fn stored(entry: &EntryName) -> Entry {
+pub fn stored(entry: &EntryName, mine: &Mine) -> Entry {
     let scope = match entry.kind {
-        Kind::Private => Scope::Private(None),
+        Kind::Private => Scope::Private(mine.clone()),
         Kind::Shared => Scope::Shared,
     };
     (scope, entry.name.clone())
 }
 
 /// The entry as this user names it; `None` if it is somebody else's.
-fn named((scope, name): &Entry) -> Option<EntryName> {
+fn named((scope, name): &Entry, mine: &Mine) -> Option<EntryName> {
     let kind = match scope {
-        Scope::Private(None) => Kind::Private,
-        Scope::Private(Some(_)) => return None,
+        Scope::Private(whose) if whose == mine => Kind::Private,
+        Scope::Private(_) => return None,
         Scope::Shared => Kind::Shared,
     };
     Some(EntryName { kind, name: name.clone() })
 }
 
+/// The account and folder that annotations are in, and whose private ones this user's are there.
+pub fn place(context: &Context, target: &Target) -> Result<(Arc<Store>, Option<Name>, Mine), Reply> {
+    let access = context.access()?;
+    let Target::Mailbox(name) = target else { return Ok((Arc::clone(&access.store), None, None)) };
+    let place = context.place_with(name, Rights::LOOKUP)?;
+    // RFC 5464 section 3.3: and one of these.
+    place.require_any(Rights::READ.with(Rights::SEEN).with(Rights::WRITE).with(Rights::INSERT).with(Rights::POST))?;
+    let mine = place.owner.map(|_| access.user.login.to_lowercase());
+    Ok((place.store, Some(place.name), mine))
+}
+
 /// All entries of `target` that the user may see. `asked` saves what nobody wants from being computed.
 pub fn values(context: &Context, target: &Target, asked: &[EntryName], depth: Depth) -> Result<Values, Reply> {
-    let store = context.store()?;
-    let found = store.annotations(target.folder())?;
-    let mut values: Values = found.into_iter().filter_map(|(entry, value)| Some((named(&entry)?, value))).collect();
+    let (store, folder, mine) = place(context, target)?;
+    let found = store.annotations(folder.as_ref())?;
+    let mut values: Values =
+        found.into_iter().filter_map(|(entry, value)| Some((named(&entry, &mine)?, value))).collect();
     match target {
         Target::Server => {
             values.retain(|entry, _| entry.kind == Kind::Private);
@@ -85,11 +111,15 @@ pub fn values(context: &Context, target: &Target, asked: &[EntryName], depth: De
                 }
             }
         }
-        Target::Mailbox(name) => {
+        Target::Mailbox(_) => {
             let special_use = EntryName { kind: Kind::Private, name: SPECIAL_USE.into() };
             values.remove(&special_use);
-            if asked.iter().any(|entry| entry.covers(&special_use, depth)) {
-                let role = store.folders()?.into_iter().find(|folder| folder.name == *name).and_then(|f| f.role);
+            if mine.is_none() && asked.iter().any(|entry| entry.covers(&special_use, depth)) {
+                let role = store
+                    .folders()?
+                    .into_iter()
+                    .find(|other| Some(&other.name) == folder.as_ref())
+                    .and_then(|f| f.role);
                 values.extend(role.map(|role| (special_use, role.attribute().as_bytes().to_vec())));
             }
         }
@@ -154,16 +184,36 @@ impl Context {
         }
         if !self.followed.first().is_some_and(|followed| Arc::ptr_eq(&followed.store, store)) {
             // Just enabled: what was changed before is not news.
-            let followed = Followed { store: Arc::clone(store), since: store.annotation_feed().last() };
-            self.followed = vec![followed];
+            self.followed = vec![Followed::new(Arc::clone(store), None)];
         }
+        self.follow_selected();
         let serial = self.serial;
         for followed in &mut self.followed {
             let (changed, last) = followed.store.annotation_feed().after(followed.since, serial);
             followed.since = last;
             for news in changed.chunk_by(|a, b| a.of == b.of) {
-                tell(news, out);
+                followed.tell(news, out);
             }
+        }
+    }
+
+    /// Another user's mailbox that is open is followed too.
+    fn follow_selected(&mut self) {
+        let open = match &self.state {
+            State::Selected(access, selected) if self.may_be_elsewhere(&selected.name) => {
+                let place = self.place(&selected.name).ok().filter(|place| place.owner.is_some());
+                let login = access.user.login.to_lowercase();
+                place.map(|place| (place.store, Foreign { names: (place.name, selected.name.clone()), login }))
+            }
+            _ => None,
+        };
+        let is_same = |followed: &Followed| match (&followed.foreign, &open) {
+            (Some(before), Some((_, now))) => before.names == now.names,
+            (before, _) => before.is_none(),
+        };
+        self.followed.retain(is_same);
+        if let Some((store, foreign)) = open.filter(|_| self.followed.len() == 1) {
+            self.followed.push(Followed::new(store, Some(foreign)));
         }
     }
 
@@ -175,16 +225,30 @@ impl Context {
     }
 }
 
-/// Changes of one folder.
-fn tell(news: &[Changed], out: &mut Out) {
-    let entries: Vec<EntryName> = news.iter().filter_map(|changed| named(&changed.entry)).collect();
-    let Some(of) = news.first().filter(|_| !entries.is_empty()).map(|changed| &changed.of) else { return };
-    write_target(&of.clone().map_or(Target::Server, Target::Mailbox), out);
-    for entry in entries {
-        out.put(" ");
-        response::astring(out.buffer(), entry.full().as_bytes());
+impl Followed {
+    fn new(store: Arc<Store>, foreign: Option<Foreign>) -> Followed {
+        Followed { since: store.annotation_feed().last(), store, foreign }
     }
-    out.line("");
+
+    /// Changes of one folder.
+    fn tell(&self, news: &[Changed], out: &mut Out) {
+        let mine = self.foreign.as_ref().map(|foreign| foreign.login.clone());
+        let entries: Vec<EntryName> = news.iter().filter_map(|changed| named(&changed.entry, &mine)).collect();
+        let Some(of) = news.first().filter(|_| !entries.is_empty()).map(|changed| &changed.of) else { return };
+        let target = match (of, &self.foreign) {
+            (None, None) => Target::Server,
+            (Some(name), None) => Target::Mailbox(name.clone()),
+            // Nothing of other folders, which this user may have no right to.
+            (Some(name), Some(foreign)) if *name == foreign.names.0 => Target::Mailbox(foreign.names.1.clone()),
+            (_, Some(_)) => return,
+        };
+        write_target(&target, out);
+        for entry in entries {
+            out.put(" ");
+            response::astring(out.buffer(), entry.full().as_bytes());
+        }
+        out.line("");
+    }
 }
 
 #[cfg(test)]

@@ -21,12 +21,14 @@ use super::annotations::Followed;
 use super::answer::Memory;
 use super::cmd::States;
 use super::enabled::Enabled;
+use super::place::no_permission;
 use super::reply::{Condition, Reply};
 use super::search::Program;
 use super::upload::Upload;
 use super::view::{Own, View};
 use crate::account::{Login, Seat, User};
 use crate::notice::Notice;
+use crate::store::acl::Rights;
 use crate::store::{self, Mailbox, Name, Store};
 use crate::wire::{Out, Peer, Tls};
 
@@ -88,6 +90,8 @@ pub struct Selected {
     pub mailbox: Arc<Mailbox>,
     /// What the client was told of it.
     pub view: View,
+    /// What the user may do there.
+    pub rights: Rights,
     /// Opened by EXAMINE, or nothing can be changed there.
     pub read_only: bool,
     /// Raised when the folder changes.
@@ -228,6 +232,9 @@ impl Context {
     /// The open mailbox, for a command that changes it.
     pub fn writable(&mut self) -> Result<&mut Selected, Reply> {
         let selected = self.selected()?;
+        if !selected.rights.has_any(Rights::CHANGING) {
+            return Err(no_permission());
+        }
         if selected.read_only {
             // RFC 3501 6.3.2: no changes to a mailbox that was opened with EXAMINE.
             return Err(Reply::no("READ-ONLY", "Mailbox is opened read-only"));

@@ -15,6 +15,7 @@
 //! Nothing here knows a socket or a timer, and nothing here decides how mail lies on disk. To add an extension: a file in
 //! `cmd/`, its rows in the table, its grammar in `parse/`, its name in `cmd/capability.rs`.
 
+pub mod acl;
 pub mod annotations;
 pub mod answer;
 pub mod cmd;
@@ -28,6 +29,7 @@ pub mod job;
 pub mod listing;
 pub mod parse;
 pub mod pattern;
+pub mod place;
 pub mod reply;
 pub mod response;
 pub mod resync;
@@ -63,6 +65,8 @@ pub struct Settings {
     pub comment: Option<String>,
     /// `/shared/admin` of the server: a URI by which its administrator can be reached.
     pub admin: Option<String>,
+    /// How users share folders; none: they cannot.
+    pub sharing: Option<place::Sharing>,
 }
 
 /// What all IMAP sessions share.

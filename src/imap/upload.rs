@@ -8,9 +8,12 @@
 
 use std::sync::Arc;
 
+use super::context::Context;
 use super::parse::FlagSet;
+use super::place;
 use super::reply::Reply;
-use crate::store::{self, Draft, Mailbox, Name, NewMessage};
+use crate::store::acl::Rights;
+use crate::store::{Draft, Mailbox, Name, NewMessage};
 
 /// Messages of one command (RFC 3502): each holds a file open until the last is there.
 const MAX_MESSAGES: usize = 100;
@@ -45,6 +48,8 @@ pub struct Upload {
     /// Where the messages go.
     pub target: Option<Name>,
     mailbox: Option<Arc<Mailbox>>,
+    /// The same, and what the user may do there.
+    folder: Option<place::Place>,
     done: Vec<NewMessage>,
     now: Option<Current>,
     failed: Option<Reply>,
@@ -78,6 +83,7 @@ impl Upload {
             place: Place::Start,
             target: None,
             mailbox: None,
+            folder: None,
             done: Vec::new(),
             now: None,
             failed: None,
@@ -91,19 +97,23 @@ impl Upload {
     }
 
     /// Begin a message.
-    pub fn begin(&mut self, store: &store::Store, flags: FlagSet, date: Option<i64>) -> Result<(), Reply> {
+    pub fn begin(&mut self, context: &Context, mut flags: FlagSet, date: Option<i64>) -> Result<(), Reply> {
         if self.done.len() == MAX_MESSAGES {
             return Err(Reply::no("LIMIT", format!("At most {MAX_MESSAGES} messages can be appended at once")));
         }
-        if self.mailbox.is_none() {
+        if self.folder.is_none() {
             let name = self.target.as_ref().ok_or_else(|| Reply::bad("Expected a mailbox"))?;
-            let mailbox = store.mailbox(name).map_err(Reply::target)?;
+            let folder = context.target(name, Rights::INSERT)?;
+            let mailbox = folder.mailbox().map_err(Reply::target)?;
             if mailbox.is_read_only() {
                 return Err(Reply::no("NOPERM", "Mailbox is read-only"));
             }
             self.mailbox = Some(mailbox);
+            self.folder = Some(folder);
         }
-        let draft = store.draft()?;
+        let folder = self.folder.as_ref().ok_or_else(|| Reply::bad("Expected a mailbox"))?;
+        flags.restrict(folder.rights);
+        let draft = folder.store.draft()?;
         self.now = Some(Current { draft, flags, date, size: 0, head: Head::default(), checks: Checks::default() });
         Ok(())
     }

@@ -18,6 +18,7 @@ use super::source::{Extent, Measure, Source, Stream};
 use super::upload::{Checks, Upload};
 use crate::mail::part::Tree;
 use crate::mail::scan::Scanner;
+use crate::store::acl::Rights;
 use crate::store::{self, Mailbox, Name};
 use crate::wire::Out;
 
@@ -91,11 +92,14 @@ fn bad_url(text: &[u8]) -> Reply {
 /// The folder of a URL; `Err(None)`: the URL is wrong.
 fn find(context: &mut Context, url: &Url) -> Result<Arc<Mailbox>, Option<store::Error>> {
     let mailbox = match (&url.mailbox, &context.state) {
-        (Some(name), State::Authenticated(access) | State::Selected(access, _)) => {
+        (Some(name), _) => {
             let name = Name::parse(name).map_err(|_| None)?;
-            match access.store.mailbox(&name) {
+            match context.place(&name) {
+                // What the user may not read is not there for him.
+                Ok(place) if !place.rights.has(Rights::READ) => return Err(None),
+                Ok(place) => place.mailbox().map_err(Some)?,
                 Err(store::Error::NotFound) => return Err(None),
-                result => result.map_err(Some)?,
+                Err(error) => return Err(Some(error)),
             }
         }
         (None, State::Selected(_, selected)) => Arc::clone(&selected.mailbox),

@@ -21,6 +21,7 @@ mod pick;
 pub use pick::Picked;
 
 use crate::mail::Flags;
+use crate::store::acl::Rights;
 use crate::store::{Mailbox, Message};
 use announce::Queue;
 
@@ -53,6 +54,8 @@ pub struct View {
     /// What the client makes of this command's responses.
     tally: Tally,
     queue: Queue,
+    /// What the user may not change here.
+    denied: Rights,
 }
 
 /// Flag changes that this session itself just made (STORE).
@@ -112,6 +115,11 @@ impl View {
     #[cfg(test)]
     pub(super) fn of(uids: &[u32]) -> View {
         View { uids: uids.to_vec(), ..View::default() }
+    }
+
+    /// The user has these rights (RFC 4314).
+    pub fn permit(&mut self, rights: Rights) {
+        self.denied = Rights::ALL.without(rights);
     }
 
     /// Number of messages told (EXISTS).

@@ -57,6 +57,12 @@ impl Flags {
         Flags(self.0 | other.0)
     }
 
+    /// What is in both.
+    #[must_use]
+    pub fn both(self, other: Flags) -> Flags {
+        Flags(self.0 & other.0)
+    }
+
     /// This set without `other`.
     #[must_use]
     pub fn without(self, other: Flags) -> Flags {

@@ -181,7 +181,7 @@ fn configuration(root: &Path, service: Service, clear: bool, owner: Option<u32>)
         .collect();
     let text = format!(
         "hostname = \"mail.demo.test\"\n[listen]\n{listen}[auth]\nallow_plain_on_loopback = {clear}\n\
-         secret = \"secret\"\n[metadata]\ncomment = \"Shared comment\"\nadmin = \"mailto:postmaster@demo.test\"\n[mail]\nhome = \"{}/mail/{{user}}/Maildir\"\n[limits]\nmax_message_size = \"1M\"\nmax_recipients = 100\n",
+         secret = \"secret\"\n[sharing]\nanyone = true\nindex = \"shared\"\n[metadata]\ncomment = \"Shared comment\"\nadmin = \"mailto:postmaster@demo.test\"\n[mail]\nhome = \"{}/mail/{{user}}/Maildir\"\n[limits]\nmax_message_size = \"1M\"\nmax_recipients = 100\n",
         root.display()
     );
     Config::parse(&root.join("mailcote.toml"), &text).map_err(|problems| problems.to_string())

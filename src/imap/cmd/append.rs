@@ -143,8 +143,7 @@ fn message(
         cursor.space()?;
     }
     if cursor.eat_text("CATENATE (") {
-        let store = std::sync::Arc::clone(context.store()?);
-        upload.begin(&store, flags, date)?;
+        upload.begin(context, flags, date)?;
         upload.place = Place::Part { first: true };
         return Ok(None);
     }
@@ -157,8 +156,7 @@ fn message(
     if size == 0 {
         return Err(Reply::no("CANNOT", "Message is empty"));
     }
-    let store = std::sync::Arc::clone(context.store()?);
-    upload.begin(&store, flags, date)?;
+    upload.begin(context, flags, date)?;
     stream(upload, cursor, size, checks, false).map(Some)
 }
 

@@ -1,11 +1,11 @@
 //! COPY and MOVE, also with UID (RFC 3501 6.4.7, RFC 6851), with COPYUID (RFC 4315).
 
-use std::sync::Arc;
-
 use crate::imap::job::{Begun, Call};
+use crate::imap::place::no_permission;
 use crate::imap::reply::Reply;
 use crate::imap::response;
 use crate::store::Mailbox;
+use crate::store::acl::Rights;
 
 pub(super) fn copy(call: Call<'_>) -> Result<Begun, Reply> {
     begin(call, false)
@@ -22,17 +22,23 @@ fn begin(mut call: Call<'_>, moves: bool) -> Result<Begun, Reply> {
     let target = call.args.mailbox()?;
     call.args.end()?;
     let target = target.name()?;
-    let store = Arc::clone(call.context.store()?);
+    let place = call.context.target(&target, Rights::INSERT);
     let selected = if moves { call.context.writable()? } else { call.context.selected()? };
     let picked = selected.view.pick(&set, call.uid)?;
     let uids = selected.view.picked_uids(&picked);
-    let target = store.mailbox(&target).map_err(Reply::target)?;
+    // RFC 6851 section 4.4: the rights of STORE, COPY and EXPUNGE.
+    if moves && !selected.rights.has(Rights::DELETED.with(Rights::EXPUNGE)) {
+        return Err(no_permission());
+    }
+    let place = place?;
+    let target = place.mailbox().map_err(Reply::target)?;
     let done = if moves { "Move completed" } else { "Copy completed" };
     if uids.is_empty() {
         return Ok(Reply::ok(done).into());
     }
     let mailbox = &selected.mailbox;
-    let pairs = if moves { mailbox.move_to(&uids, &target) } else { mailbox.copy(&uids, &target) };
+    let rights = place.rights;
+    let pairs = if moves { mailbox.move_as(&uids, &target, rights) } else { mailbox.copy_as(&uids, &target, rights) };
     let pairs = pairs.map_err(Reply::target)?;
     if pairs.is_empty() {
         return Err(Reply::no("EXPUNGEISSUED", "All of these messages were expunged"));

@@ -13,7 +13,11 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.end()?;
     let name = mailbox.name_to_be()?;
     let role = role(&uses)?;
-    call.context.store()?.create(&name, role).map_err(|error| match error {
+    let (store, folder, owner) = call.context.place_for_new(&name)?;
+    if owner.is_some() && role.is_some() {
+        return Err(refused("a special use belongs to a mailbox of one's own"));
+    }
+    store.create(&folder, role).map_err(|error| match error {
         Error::Cannot(why) if role.is_some() => refused(why),
         other => other.into(),
     })?;

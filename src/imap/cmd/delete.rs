@@ -2,13 +2,15 @@
 
 use crate::imap::job::{Begun, Call};
 use crate::imap::reply::Reply;
+use crate::store::acl::Rights;
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;
     let mailbox = call.args.mailbox()?;
     call.args.end()?;
     let name = mailbox.name()?;
-    call.context.store()?.delete(&name)?;
+    let place = call.context.place_with(&name, Rights::DELETE)?;
+    place.store.delete(&place.name)?;
     if call.context.selected().is_ok_and(|selected| selected.name == name) {
         call.context.unselect();
     }

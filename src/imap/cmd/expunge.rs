@@ -4,9 +4,11 @@
 
 use crate::imap::context::Context;
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
+use crate::imap::place::no_permission;
 use crate::imap::reply::Reply;
 use crate::mail::Flags;
 use crate::store::Mailbox;
+use crate::store::acl::Rights;
 use crate::wire::Out;
 
 /// Messages removed in one step, which costs one sync of the directory and keeps others waiting for some hundredths of a second.
@@ -21,6 +23,9 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     };
     call.args.end()?;
     let selected = call.context.writable()?;
+    if !selected.rights.has(Rights::EXPUNGE) {
+        return Err(no_permission());
+    }
     let uids = match set {
         Some(set) => selected.view.picked_uids(&selected.view.pick(&set, true)?),
         None => marked(&selected.mailbox)?,

@@ -18,6 +18,7 @@ use crate::imap::resync::Vanished;
 use crate::imap::source::Source;
 use crate::imap::view::{Own, Picked, View};
 use crate::mail::Flags;
+use crate::store::acl::Rights;
 use crate::store::{self, Change, Mailbox, Message};
 use crate::wire::Out;
 
@@ -174,7 +175,7 @@ impl Fetch {
     /// Set \Seen. Returns whether that changed the flags, which the client then must be told. A disk on which it cannot be set
     /// is no reason to keep the mail from its owner.
     fn set_seen(&mut self, selected: &mut Selected, message: &mut Message) -> bool {
-        if selected.read_only || message.flags.has(Flags::SEEN) {
+        if selected.read_only || !selected.rights.has(Rights::SEEN) || message.flags.has(Flags::SEEN) {
             return false;
         }
         let mailbox = &selected.mailbox;

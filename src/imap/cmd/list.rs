@@ -1,11 +1,12 @@
 //! LIST (RFC 3501 6.3.8) with LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819), SPECIAL-USE (RFC 6154) and CHILDREN (RFC
-//! 3348); LIST-METADATA (RFC 9590); XLIST, Gmail's older way to tell special uses; LSUB (RFC 3501 6.3.9).
+//! 3348); LIST-METADATA (RFC 9590), LIST-MYRIGHTS (RFC 8440); XLIST, Gmail's older way to tell special uses; LSUB (RFC 3501 6.3.9).
 //!
 //! Which names are listed is [`Listing`]'s business; here they are written, a step at a time, since each may cost a STATUS.
 
+use std::sync::Arc;
 use std::vec::IntoIter;
 
-use super::status;
+use super::{myrights, status};
 use crate::imap::annotations::{self, Target};
 use crate::imap::context::Context;
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
@@ -16,7 +17,8 @@ use crate::imap::parse::status::StatusItem;
 use crate::imap::pattern::Pattern;
 use crate::imap::reply::Reply;
 use crate::imap::response;
-use crate::store::{Error, Role};
+use crate::store::acl::Rights;
+use crate::store::{Error, Mailbox, Name, Role};
 use crate::wire::Out;
 
 /// STATUS and METADATA responses in one step: each may read a directory or a file.
@@ -65,7 +67,9 @@ fn begin(mut call: Call<'_>, form: Form) -> Result<Begun, Reply> {
     } else {
         let asks = arguments.select.subscribed || arguments.returns.subscribed;
         let subscriptions = if asks { store.subscriptions()? } else { Default::default() };
-        Listing::select(store.folders()?, subscriptions, &patterns, arguments.select)
+        let mut folders = store.folders()?;
+        folders.extend(call.context.shared_folders(&patterns)?);
+        Listing::select(folders, subscriptions, &patterns, arguments.select)
     };
     Ok(Begun::Job(Box::new(List { form, returns: arguments.returns, lines: listing.0.into_iter() })))
 }
@@ -88,8 +92,8 @@ impl Job for List {
             // RFC 5819 section 2: for what can be selected and was selected by its own merit.
             if !self.returns.status.is_empty() && line.exists && line.meets {
                 asked += 1;
-                status = match context.store()?.mailbox(&line.name) {
-                    Ok(mailbox) => Some(mailbox),
+                status = match readable(context, &line.name) {
+                    Ok(mailbox) => mailbox,
                     Err(Error::NotFound) => {
                         line.exists = false;
                         None
@@ -105,6 +109,13 @@ impl Job for List {
             if let Some(found) = status {
                 status::write(&line.name, &self.returns.status, &found, out);
             }
+            if self.returns.my_rights && line.exists && line.meets {
+                asked += 1;
+                // RFC 8440 section 3: what cannot be looked up is not sent.
+                if let Ok(place) = context.place(&line.name) {
+                    myrights::write(&line.name, place.rights, out);
+                }
+            }
             if !self.returns.metadata.is_empty() && line.exists && line.meets {
                 asked += 1;
                 self.write_metadata(&line, context, out);
@@ -115,6 +126,13 @@ impl Job for List {
         }
         Ok(Progress::Done(Reply::ok(self.form.done())))
     }
+}
+
+/// The mailbox, if the user may read it.
+fn readable(context: &Context, name: &Name) -> Result<Option<Arc<Mailbox>>, Error> {
+    let place = context.place(name)?;
+    let may_read = place.rights.has(Rights::READ);
+    may_read.then(|| place.mailbox()).transpose()
 }
 
 impl List {

@@ -9,21 +9,26 @@ pub mod compress;
 pub mod copy;
 pub mod create;
 pub mod delete;
+pub mod deleteacl;
 pub mod enable;
 pub mod expunge;
 pub mod fetch;
+pub mod getacl;
 pub mod getmetadata;
 pub mod id;
 pub mod idle;
 pub mod list;
+pub mod listrights;
 pub mod login;
 pub mod logout;
+pub mod myrights;
 pub mod namespace;
 pub mod noop;
 pub mod rename;
 pub mod replace;
 pub mod search;
 pub mod select;
+pub mod setacl;
 pub mod setmetadata;
 pub mod sort;
 pub mod starttls;
@@ -134,6 +139,11 @@ pub static TABLE: &[Row] = {
         row("LSUB", S::LOGGED_IN, All, list::lsub),
         row("STATUS", S::LOGGED_IN, All, status::begin),
         Row { literal: Some(append::announced), ..row("APPEND", S::LOGGED_IN, All, append::begin) },
+        row("SETACL", S::LOGGED_IN, All, setacl::begin),
+        row("DELETEACL", S::LOGGED_IN, All, deleteacl::begin),
+        row("GETACL", S::LOGGED_IN, All, getacl::begin),
+        row("LISTRIGHTS", S::LOGGED_IN, All, listrights::begin),
+        row("MYRIGHTS", S::LOGGED_IN, All, myrights::begin),
         row("GETMETADATA", S::LOGGED_IN, All, getmetadata::begin),
         Row { literal: Some(setmetadata::announced), ..row("SETMETADATA", S::LOGGED_IN, All, setmetadata::begin) },
         row("IDLE", S::LOGGED_IN, All, idle::begin),

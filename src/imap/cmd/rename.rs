@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use crate::imap::context::Context;
 use crate::imap::job::{Begun, Call};
+use crate::imap::place::Place;
 use crate::imap::reply::Reply;
 use crate::store::Name;
+use crate::store::acl::Rights;
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;
@@ -17,15 +19,33 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let to = call.args.mailbox()?;
     call.args.end()?;
     let (from, to) = (from.name()?, to.name_to_be()?);
-    call.context.store()?.rename(&from, &to)?;
+    let source =
+        call.context.place_with(&from, Rights::DELETE).or_else(|refused| implied(call.context, &from, refused))?;
+    let (store, folder, _) = call.context.place_for_new(&to)?;
+    if !Arc::ptr_eq(&store, &source.store) {
+        return Err(Reply::no("CANNOT", "A mailbox cannot be renamed into another user's account; copy its messages"));
+    }
+    if source.owner.is_some() && source.name.is_inbox() {
+        return Err(Reply::no("CANNOT", "Another user's INBOX cannot be renamed"));
+    }
+    store.rename(&source.name, &folder)?;
     if !from.is_inbox() {
         follow(call.context, &from, &to)?;
     }
     Ok(Reply::ok("Rename completed").into())
 }
 
+/// A name without a mailbox that has some below it can be renamed, by its owner.
+fn implied(context: &Context, name: &Name, refused: Reply) -> Result<Place, Reply> {
+    let store = context.store()?;
+    let has_children = || store.folders().map(|folders| folders.iter().any(|folder| folder.name == *name));
+    if refused.code.as_deref() == Some("NONEXISTENT") && !context.is_elsewhere(name) && has_children()? {
+        return Ok(Place { store: Arc::clone(store), name: name.clone(), owner: None, rights: Rights::ALL });
+    }
+    Err(refused)
+}
+
 fn follow(context: &mut Context, from: &Name, to: &Name) -> Result<(), Reply> {
-    let store = Arc::clone(context.store()?);
     let Ok(selected) = context.selected() else {
         return Ok(());
     };
@@ -35,9 +55,11 @@ fn follow(context: &mut Context, from: &Name, to: &Name) -> Result<(), Reply> {
     if !(below.is_empty() || below.starts_with('/')) {
         return Ok(());
     }
-    let opened = Name::parse(&format!("{to}{below}")).and_then(|name| Ok((store.mailbox(&name)?, name)));
+    let name = format!("{to}{below}");
+    let opened = Name::parse(&name).and_then(|name| Ok((context.place(&name)?.mailbox()?, name)));
     match opened {
         Ok((mailbox, name)) => {
+            let selected = context.selected()?;
             mailbox.listen(selected.notice.raiser());
             selected.view.reopened();
             (selected.mailbox, selected.name) = (mailbox, name);

@@ -9,7 +9,9 @@ use crate::imap::frame::Verdict;
 use crate::imap::job::{Begun, Call};
 use crate::imap::parse::Cursor;
 use crate::imap::parse::set::MessageSet;
+use crate::imap::place::no_permission;
 use crate::imap::reply::Reply;
+use crate::store::acl::Rights;
 
 /// A literal of REPLACE is announced.
 pub(super) fn announced(context: &mut Context, before: Cursor<'_>, size: u64) -> Verdict {
@@ -23,7 +25,10 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let whole = call.args.clone();
     call.args.space()?;
     let set = call.args.sequence_set()?;
-    let Selected { view, .. } = call.context.writable()?;
+    let Selected { view, rights, .. } = call.context.writable()?;
+    if !rights.has(Rights::DELETED.with(Rights::EXPUNGE)) {
+        return Err(no_permission());
+    }
     // RFC 8508 section 5: one number.
     if !set.is_single() {
         return Err(Reply::bad("REPLACE takes one message"));

@@ -9,6 +9,7 @@ use crate::imap::resync::Vanished;
 use crate::imap::view::View;
 use crate::notice::Notice;
 use crate::store::Name;
+use crate::store::acl::Rights;
 use crate::wire::Out;
 
 pub(super) fn select(call: Call<'_>) -> Result<Begun, Reply> {
@@ -46,14 +47,16 @@ fn begin(mut call: Call<'_>, examine: bool) -> Result<Begun, Reply> {
 }
 
 fn open(call: &Call<'_>, name: Name, examine: bool) -> Result<(Selected, u32), Reply> {
-    let mailbox = call.context.store()?.mailbox(&name)?;
-    let read_only = examine || mailbox.is_read_only();
+    let place = call.context.place_with(&name, Rights::READ)?;
+    let (mailbox, rights) = (place.mailbox()?, place.rights);
+    let read_only = examine || mailbox.is_read_only() || !rights.has_any(Rights::CHANGING);
     // First the ear, then the eye: what happens between the two is noticed.
     let notice = Notice::new();
     mailbox.listen(notice.raiser());
     let uid_next = mailbox.uid_next();
-    let view = View::open(&mailbox, examine);
-    Ok((Selected { name, mailbox, view, read_only, notice, memory: None }, uid_next))
+    let mut view = View::open(&mailbox, examine);
+    view.permit(rights);
+    Ok((Selected { name, mailbox, view, rights, read_only, notice, memory: None }, uid_next))
 }
 
 fn tell(selected: &Selected, uid_next: u32, out: &mut Out) {

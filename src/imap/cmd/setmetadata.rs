@@ -19,22 +19,20 @@ pub(super) fn announced(_: &mut Context, _: Cursor<'_>, size: u64) -> Verdict {
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let (mailbox, assignments) = call.args.set_metadata()?;
     let target = target(&mailbox)?;
-    let store = call.context.store()?;
-    if let Some(name) = target.folder() {
-        store.annotations(Some(name))?;
-    }
+    let (store, folder, mine) = annotations::place(call.context, &target)?;
     for (entry, value) in &assignments {
         if value.as_ref().is_some_and(|value| value.len() > MAX_VALUE) {
             return Err(too_large());
         }
         may_set(&target, entry)?;
     }
-    let changes: Vec<_> = assignments.into_iter().map(|(entry, value)| (annotations::stored(&entry), value)).collect();
-    store.annotate(target.folder(), &changes, call.context.serial).map_err(|error| match error {
+    let changes: Vec<_> =
+        assignments.into_iter().map(|(entry, value)| (annotations::stored(&entry, &mine), value)).collect();
+    store.annotate(folder.as_ref(), &changes, call.context.serial).map_err(|error| match error {
         Error::Limit(why) => Reply::no("METADATA TOOMANY", why),
         other => other.into(),
     })?;
-    if let Some(name) = target.folder() {
+    if let Some(name) = &folder {
         // RFC 7162 3.2.
         store.mailbox(name)?.raise_modseq()?;
     }

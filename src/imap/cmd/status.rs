@@ -4,6 +4,7 @@ use crate::imap::job::{Begun, Call};
 use crate::imap::parse::status::StatusItem;
 use crate::imap::reply::Reply;
 use crate::imap::response;
+use crate::store::acl::Rights;
 use crate::store::{Mailbox, Name};
 use crate::wire::Out;
 
@@ -14,7 +15,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let items = call.args.status_items()?;
     call.args.end()?;
     let name = mailbox.name()?;
-    let mailbox = call.context.store()?.mailbox(&name)?;
+    let mailbox = call.context.place_with(&name, Rights::READ)?.mailbox()?;
     if items.contains(&StatusItem::HighestModseq) {
         call.context.enable_condstore(call.out);
     }

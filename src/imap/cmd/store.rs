@@ -7,10 +7,12 @@
 use crate::imap::context::{Context, Selected};
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::parse::{Cursor, FlagSet, MessageSet, Result as Parsed};
+use crate::imap::place::no_permission;
 use crate::imap::reply::Reply;
 use crate::imap::response;
 use crate::imap::view::{Own, View};
 use crate::mail::Flags;
+use crate::store::acl::Rights;
 use crate::store::{Change, Message};
 use crate::wire::Out;
 
@@ -72,8 +74,8 @@ fn modifiers(cursor: &mut Cursor<'_>) -> Parsed<Option<u64>> {
 }
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
-    let arguments = arguments(&mut call.args)?;
-    call.context.writable()?;
+    let mut arguments = arguments(&mut call.args)?;
+    restrict(&mut arguments, call.context.writable()?.rights)?;
     if arguments.limit.is_some() {
         call.context.enable_condstore(call.out);
     }
@@ -81,6 +83,23 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let uids = selected.view.picked_uids(&selected.view.pick(&arguments.set, call.uid)?);
     let (expected, refused) = (Vec::new(), Vec::new());
     Ok(Begun::Job(Box::new(Store { arguments, by_uid: call.uid, uids, done: 0, expected, refused })))
+}
+
+/// Leave out what the user may not change; refuse if nothing is left (RFC 4314 section 4).
+fn restrict(arguments: &mut Arguments, rights: Rights) -> Result<(), Reply> {
+    let (flags, keywords) = (arguments.flags.flags, !arguments.flags.keywords.is_empty());
+    let may = rights.flags();
+    let is_all = flags.without(may).is_empty() && (!keywords || rights.keywords());
+    let may_any = !flags.both(may).is_empty() || (keywords && rights.keywords());
+    match arguments.change {
+        Change::Replace if rights.has(Rights::FLAGS) => {}
+        // Also flags that are not named are changed, as far as that is allowed.
+        Change::Replace if may_any || rights.has_any(Rights::FLAGS) => arguments.change = Change::ReplaceAs(rights),
+        Change::Add | Change::Remove if is_all => {}
+        Change::Add | Change::Remove if may_any => arguments.flags.restrict(rights),
+        _ => return Err(no_permission()),
+    }
+    Ok(())
 }
 
 struct Store {
@@ -142,11 +161,7 @@ fn expected(
     let bit = |keyword: &String| names.iter().position(|name| name.eq_ignore_ascii_case(keyword));
     let bits = set.keywords.iter().filter_map(bit).filter(|bit| *bit < 128).fold(0u128, |bits, bit| bits | 1 << bit);
     for (_, flags, keywords) in &mut before {
-        (*flags, *keywords) = match change {
-            Change::Add => (flags.with(set.flags), *keywords | bits),
-            Change::Remove => (flags.without(set.flags), *keywords & !bits),
-            Change::Replace => (set.flags, bits),
-        };
+        (*flags, *keywords) = change.apply((*flags, *keywords), (set.flags, bits));
     }
     before
 }

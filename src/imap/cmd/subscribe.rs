@@ -17,6 +17,11 @@ fn begin(mut call: Call<'_>, on: bool) -> Result<Begun, Reply> {
     call.args.space()?;
     let mailbox = call.args.mailbox()?;
     call.args.end()?;
-    call.context.store()?.subscribe(&mailbox.name()?, on)?;
+    let (name, store) = (mailbox.name()?, call.context.store()?);
+    if call.context.is_elsewhere(&name) {
+        store.subscribe_elsewhere(&name, on)?;
+    } else {
+        store.subscribe(&name, on)?;
+    }
     Ok(Reply::ok(if on { "Subscribe completed" } else { "Unsubscribe completed" }).into())
 }

@@ -2,6 +2,7 @@
 
 use super::{Cursor, Result};
 use crate::mail::Flags;
+use crate::store::acl::Rights;
 
 /// Bytes of a keyword: it must fit in a line of `dovecot-keywords` and in every FLAGS reply.
 pub const MAX_KEYWORD: usize = 128;
@@ -18,6 +19,14 @@ pub struct FlagSet {
 }
 
 impl FlagSet {
+    /// Leave out what these rights do not allow (RFC 4314 section 4).
+    pub fn restrict(&mut self, rights: Rights) {
+        self.flags = self.flags.both(rights.flags());
+        if !rights.keywords() {
+            self.keywords.clear();
+        }
+    }
+
     fn add_keyword(&mut self, name: &str) {
         if !self.keywords.iter().any(|known| known.eq_ignore_ascii_case(name)) {
             self.keywords.push(name.into());

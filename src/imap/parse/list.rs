@@ -42,6 +42,8 @@ pub struct Returns {
     pub subscribed: bool,
     /// A STATUS response for each mailbox (RFC 5819); empty: none.
     pub status: Vec<StatusItem>,
+    /// A MYRIGHTS response for each mailbox (RFC 8440).
+    pub my_rights: bool,
     /// A METADATA response for each mailbox, with these entries (RFC 9590); empty: none.
     pub metadata: Vec<EntryName>,
 }
@@ -106,6 +108,7 @@ impl<'a> Cursor<'a> {
                     cursor.space()?;
                     returns.status = cursor.status_items()?;
                 }
+                "MYRIGHTS" => returns.my_rights = true,
                 "METADATA" => {
                     cursor.space()?;
                     returns.metadata = cursor.entries()?;

@@ -17,6 +17,7 @@ pub mod list;
 pub mod mailbox;
 pub mod metadata;
 pub mod returns;
+pub mod rights;
 pub mod search;
 pub mod set;
 pub mod sort;

@@ -7,6 +7,7 @@ use super::{Tell, View};
 use crate::imap::enabled::Enabled;
 use crate::imap::response;
 use crate::mail::Flags;
+use crate::store::acl::Rights;
 use crate::store::keywords::MAX_KEYWORDS;
 use crate::store::{Mailbox, Message};
 use crate::wire::Out;
@@ -105,7 +106,11 @@ impl View {
         } else {
             // RFC 3501 7.1: `\*` says that new keywords can be made.
             let more = (keywords().count() < MAX_KEYWORDS).then_some("\\*");
-            response::list(out.buffer(), system().chain(keywords()).chain(more));
+            // RFC 4314 5.1.1: what the user's rights allow.
+            let rights = Rights::ALL.without(self.denied);
+            let system = rights.flags().names().map(|name: &str| name);
+            let keywords = keywords().chain(more).filter(|_| rights.keywords());
+            response::list(out.buffer(), system.chain(keywords));
         }
         out.line("] Flags that last");
     }

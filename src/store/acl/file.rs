@@ -135,7 +135,7 @@ impl Acl {
         for entry in mine {
             rights = if entry.is_negative { rights.without(entry.rights) } else { entry.rights };
         }
-        if who.is_owner { rights | Rights::OWNERS } else { rights }
+        if who.is_owner { rights.with(Rights::OWNERS) } else { rights }
     }
 
     /// The entry of an identifier.
@@ -179,13 +179,13 @@ impl Entry {
         let mut entry = Entry { identifier, is_negative, rights: Rights::NONE, unknown: Default::default() };
         for letter in letters.trim().chars() {
             match Rights::of_letter(letter) {
-                Some(right) => entry.rights = entry.rights | right,
+                Some(right) => entry.rights = entry.rights.with(right),
                 None => entry.unknown.0.push(letter),
             }
         }
         for name in names.split_whitespace() {
             match Rights::of_name(name) {
-                Some(right) => entry.rights = entry.rights | right,
+                Some(right) => entry.rights = entry.rights.with(right),
                 None => entry.unknown.1.push_str(&format!(" {name}")),
             }
         }
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     fn rights(text: &str) -> Rights {
-        text.chars().filter_map(Rights::of_letter).fold(Rights::NONE, |sum, right| sum | right)
+        text.chars().filter_map(Rights::of_letter).fold(Rights::NONE, |sum, right| sum.with(right))
     }
 
     /// As a Dovecot 2.3.19 wrote it.

@@ -74,7 +74,7 @@ impl Store {
             };
             let after = match change {
                 Change::Replace => rights,
-                Change::Add => before | rights,
+                Change::Add => before.with(rights),
                 Change::Remove => before.without(rights),
             };
             if acl.set(identifier, is_negative, after) { Ok(after) } else { Err(Error::Limit("too many identifiers")) }
@@ -162,11 +162,11 @@ mod tests {
         store.create(&name("A"), None).unwrap();
         set("INBOX", Change::Replace, Rights::READ);
         fs::write(home.maildir.join(LIST), "1 A\n").unwrap();
-        set("A", Change::Replace, Rights::LOOKUP | Rights::READ);
+        set("A", Change::Replace, Rights::LOOKUP.with(Rights::READ));
         assert!(!home.maildir.join(LIST).exists(), "Dovecot must look again");
         assert_eq!(set("A", Change::Remove, Rights::READ), Rights::LOOKUP);
         set("A", Change::Add, Rights::WRITE);
-        let want = Rights::LOOKUP | Rights::WRITE;
+        let want = Rights::LOOKUP.with(Rights::WRITE);
         store.create(&name("A/B/C"), None).unwrap();
         assert_eq!(store.rights(&name("A/B/C"), &bob).unwrap(), want);
         store.rename(&name("A"), &name("Z")).unwrap();

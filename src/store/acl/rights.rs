@@ -1,6 +1,6 @@
 //! What somebody may do with a folder: the eleven rights of RFC 4314 section 2.1.
 
-use std::ops::{BitAnd, BitOr};
+use crate::mail::Flags;
 
 /// A set of rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,6 +35,11 @@ impl Rights {
     pub const ALL: Rights = Rights((1 << 11) - 1);
     /// What an owner always has, so that nobody can lock himself out for good.
     pub const OWNERS: Rights = Rights(Rights::LOOKUP.0 | Rights::ADMINISTER.0);
+
+    /// To change every flag.
+    pub const FLAGS: Rights = Rights::SEEN.with(Rights::WRITE).with(Rights::DELETED);
+    /// Without one of these a folder is opened READ-ONLY (RFC 4314 section 5.2).
+    pub const CHANGING: Rights = Rights::FLAGS.with(Rights::INSERT).with(Rights::EXPUNGE);
 
     /// Letter, right, and the name that Dovecot has for it.
     pub const TABLE: [(char, Rights, &'static str); 11] = [
@@ -76,29 +81,33 @@ impl Rights {
         self.0 == 0
     }
 
+    /// With these too.
+    pub const fn with(self, more: Rights) -> Rights {
+        Rights(self.0 | more.0)
+    }
+
     /// Without these.
     pub fn without(self, less: Rights) -> Rights {
         Rights(self.0 & !less.0)
     }
 
+    /// System flags that may be set and cleared (RFC 4314 section 4).
+    pub fn flags(self) -> Flags {
+        let rows = [
+            (Rights::SEEN, Flags::SEEN),
+            (Rights::DELETED, Flags::DELETED),
+            (Rights::WRITE, Flags::ANSWERED.with(Flags::FLAGGED).with(Flags::DRAFT)),
+        ];
+        rows.iter().filter(|row| self.has(row.0)).fold(Flags::NONE, |all, row| all.with(row.1))
+    }
+
+    /// May keywords be set and cleared?
+    pub fn keywords(self) -> bool {
+        self.has(Rights::WRITE)
+    }
+
     /// The letters.
     pub fn letters(self) -> impl Iterator<Item = char> {
         Self::TABLE.iter().filter(move |row| self.has(row.1)).map(|row| row.0)
-    }
-}
-
-impl BitOr for Rights {
-    type Output = Rights;
-
-    fn bitor(self, other: Rights) -> Rights {
-        Rights(self.0 | other.0)
-    }
-}
-
-impl BitAnd for Rights {
-    type Output = Rights;
-
-    fn bitand(self, other: Rights) -> Rights {
-        Rights(self.0 & other.0)
     }
 }

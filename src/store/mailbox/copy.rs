@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use nix::fcntl::OFlag;
 
+use super::super::acl::Rights;
 use super::super::filename::{self, MessageName};
 use super::super::watch::Which;
 use super::super::{Error, FILE_MODE, Owner, Result};
@@ -54,12 +55,17 @@ struct Original {
 impl Mailbox {
     /// Copy to another folder of the same or another account, flags, keywords and dates kept; returns (source, new) UIDs.
     pub fn copy(&self, uids: &[u32], to: &Mailbox) -> Result<Vec<(u32, u32)>> {
+        self.copy_as(uids, to, Rights::ALL)
+    }
+
+    /// As [`Mailbox::copy`], for one who has these rights in the target: other flags are lost (RFC 4314 section 4).
+    pub fn copy_as(&self, uids: &[u32], to: &Mailbox, rights: Rights) -> Result<Vec<(u32, u32)>> {
         if to.is_read_only() {
             return Err(Error::ReadOnly(to.dir.clone()));
         }
         let (mut sources, mut parked, mut incoming) = (Vec::new(), Vec::new(), Vec::new());
         for &uid in uids {
-            let Some((original, copy)) = self.park(uid, to)? else { continue };
+            let Some((original, copy)) = self.park(uid, to, rights)? else { continue };
             incoming.push(Incoming {
                 path: copy.path.clone(),
                 base: original.base,
@@ -85,9 +91,9 @@ impl Mailbox {
     }
 
     /// Link or copy the file of `uid` into the `tmp/` of `to`. `None` if the message is gone.
-    fn park(&self, uid: u32, to: &Mailbox) -> Result<Option<(Original, Parked)>> {
+    fn park(&self, uid: u32, to: &Mailbox, rights: Rights) -> Result<Option<(Original, Parked)>> {
         for look in 0..=MAX_LOOKS {
-            let Some((original, from)) = self.original(uid, to) else { return Ok(None) };
+            let Some((original, from)) = self.original(uid, to, rights) else { return Ok(None) };
             let path = to.dir.join("tmp").join(&original.base);
             let linked = match self.owner == to.owner {
                 true => to.assume().and_then(|_owner| fsio::link(&from, &path).map_err(|e| Error::io(&path, e))),
@@ -112,7 +118,7 @@ impl Mailbox {
         Ok(None)
     }
 
-    fn original(&self, uid: u32, to: &Mailbox) -> Option<(Original, PathBuf)> {
+    fn original(&self, uid: u32, to: &Mailbox, rights: Rights) -> Option<(Original, PathBuf)> {
         let state = self.state();
         let (message, entry) = state.table.get(uid)?;
         let unique = to.process.unique();
@@ -121,7 +127,8 @@ impl Mailbox {
         let info = entry.name[entry.base().len()..].into();
         // RFC 8474 5.1: a copy has the EMAILID of its original.
         let guid = guid_field(&guid(entry));
-        let original = Original { flags: message.flags, keywords: message.keywords, base, info, guid };
+        let keywords = if rights.keywords() { message.keywords } else { 0 };
+        let original = Original { flags: message.flags.both(rights.flags()), keywords, base, info, guid };
         Some((original, self.path(entry.place, &entry.name)))
     }
 
@@ -146,13 +153,18 @@ impl Mailbox {
 
     /// Move, by rename where one file system allows it; returns (source, new) UIDs.
     pub fn move_to(&self, uids: &[u32], to: &Mailbox) -> Result<Vec<(u32, u32)>> {
+        self.move_as(uids, to, Rights::ALL)
+    }
+
+    /// As [`Mailbox::move_to`], for one who has these rights in the target: other flags are lost.
+    pub fn move_as(&self, uids: &[u32], to: &Mailbox, rights: Rights) -> Result<Vec<(u32, u32)>> {
         for folder in [self, to] {
             if folder.is_read_only() {
                 return Err(Error::ReadOnly(folder.dir.clone()));
             }
         }
         if std::ptr::eq(self, to) || self.owner != to.owner || !self.shares_disk_with(to)? {
-            let copied = self.copy(uids, to)?;
+            let copied = self.copy_as(uids, to, rights)?;
             let sources: Vec<u32> = copied.iter().map(|pair| pair.0).collect();
             self.remove(&sources)?;
             return Ok(copied);
@@ -164,7 +176,7 @@ impl Mailbox {
         let (mut sources, mut incoming) = (Vec::new(), Vec::new());
         for &uid in uids {
             // Looked at once more, so that the rename below, which must not fail half-way for that, finds its file.
-            let Some((original, path)) = self.present(&mut here, uid, to)? else { continue };
+            let Some((original, path)) = self.present(&mut here, uid, to, rights)? else { continue };
             let keywords = to.same_keywords(&mut there, &names, original.keywords)?;
             let Original { base, info, guid, flags, .. } = original;
             let one = Incoming { path, base, info, flags, keywords, guid };
@@ -186,9 +198,9 @@ impl Mailbox {
     }
 
     /// The original of `uid` and where its file is at this moment.
-    fn present(&self, disk: &mut Disk, uid: u32, to: &Mailbox) -> Result<Option<(Original, PathBuf)>> {
+    fn present(&self, disk: &mut Disk, uid: u32, to: &Mailbox, rights: Rights) -> Result<Option<(Original, PathBuf)>> {
         for _ in 0..=MAX_LOOKS {
-            let Some((original, path)) = self.original(uid, to) else { return Ok(None) };
+            let Some((original, path)) = self.original(uid, to, rights) else { return Ok(None) };
             match std::fs::symlink_metadata(&path) {
                 Ok(_) => return Ok(Some((original, path))),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => self.refresh_locked(disk, Effort::Scan)?,

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use super::super::acl::Rights;
 use super::super::filename::MessageName;
 use super::super::journal::{self, Record as Note};
 use super::super::keywords::{Keywords, LETTERS, MAX_KEYWORDS, MAX_NAME};
@@ -31,6 +32,8 @@ pub enum Change {
     Remove,
     /// `FLAGS`.
     Replace,
+    /// `FLAGS` by one who may change only what these rights allow: all else stays.
+    ReplaceAs(Rights),
 }
 
 /// What became of one message.
@@ -44,11 +47,16 @@ enum Outcome {
 }
 
 impl Change {
-    fn apply(self, old: (Flags, u128), with: (Flags, u128)) -> (Flags, u128) {
+    /// Flags and keyword bits that were `old`, after this change with `with`.
+    pub fn apply(self, old: (Flags, u128), with: (Flags, u128)) -> (Flags, u128) {
         match self {
             Change::Add => (old.0.with(with.0), old.1 | with.1),
             Change::Remove => (old.0.without(with.0), old.1 & !with.1),
             Change::Replace => with,
+            Change::ReplaceAs(rights) => {
+                let kept = old.0.without(rights.flags());
+                (kept.with(with.0.both(rights.flags())), if rights.keywords() { with.1 } else { old.1 })
+            }
         }
     }
 }
