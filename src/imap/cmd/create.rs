@@ -22,7 +22,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         other => other.into(),
     })?;
     // RFC 8474 4.1: it is opened for its id, which makes its uidlist.
-    let mailbox = call.context.store()?.mailbox(&name)?;
+    let mailbox = store.mailbox(&folder)?;
     Ok(Reply::ok_code(format!("MAILBOXID ({})", response::mailbox_id(&mailbox)), "Create completed").into())
 }
 

@@ -16,5 +16,5 @@
 # dovecot: differs, because it takes a command with an argument too many
 1< d BAD …
 1> e namespace
-1< * NAMESPACE (("" "/")) NIL NIL
+1< * NAMESPACE (("" "/")) … NIL
 1< e OK …
