@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn new_folders_inherit_and_old_ones_take_theirs_along() {
         let dir = tempfile::tempdir().unwrap();
-        let settings = Settings { hostname: "h".into(), coexist: false, default_folders: Vec::new() };
+        let settings =
+            Settings { hostname: "h".into(), coexist: false, default_folders: Vec::new(), ..Settings::default() };
         let home = Home { maildir: dir.path().join("m"), layout: Layout::Maildirpp, owner: Owner::Daemon };
         let store = Stores::new(settings).unwrap().open(&home).unwrap();
         let name = |text: &str| Name::parse(text).unwrap();
