@@ -16,11 +16,14 @@ use crate::mail::envelope::Envelope;
 use crate::mail::part::Tree;
 use crate::mail::render::{envelope, structure};
 use crate::mail::scan::Scanner;
-use crate::mail::{Flags, date};
+use crate::mail::{Flags, date, preview};
 use crate::wire::Out;
 
 /// Parts of a tree that is kept for the next command: some 30 KB.
 const MAX_KEPT_PARTS: usize = 50;
+
+/// See [`Item::ThreadId`].
+pub const NO_THREAD: &[u8] = b"THREADID NIL";
 
 /// What a FETCH command wants of every message.
 #[derive(Debug)]
@@ -56,7 +59,7 @@ fn extent(item: &Item) -> Option<Extent> {
             (Need::Header, what) if *what != super::parse::fetch::What::Text => Extent::Header,
             _ => Extent::All,
         }),
-        Item::Body | Item::BodyStructure => Some(Extent::All),
+        Item::Body | Item::BodyStructure | Item::Preview { .. } => Some(Extent::All),
     }
 }
 
@@ -197,7 +200,7 @@ impl Answer {
         let need = match item {
             Item::Section(section) => section::need(section),
             Item::Envelope => Need::Header,
-            Item::Body | Item::BodyStructure => Need::Tree,
+            Item::Body | Item::BodyStructure | Item::Preview { .. } => Need::Tree,
             Item::Flags | Item::InternalDate | Item::Size | Item::Uid => Need::File,
             Item::Modseq | Item::SaveDate | Item::EmailId | Item::ThreadId => Need::File,
         };
@@ -221,10 +224,11 @@ impl Answer {
             Item::EmailId => out.put(format!("EMAILID ({})", self.facts.email_id)),
             // RFC 8474 5.2: NIL for all where nothing is computed. An id may never change once told, and which messages belong together
             // is only known when the last of them has come.
-            Item::ThreadId => out.put("THREADID NIL"),
+            Item::ThreadId => out.put(NO_THREAD),
             Item::Envelope => self.envelope(out),
             Item::Body => self.structure("BODY ", false, out),
             Item::BodyStructure => self.structure("BODYSTRUCTURE ", true, out),
+            Item::Preview { .. } => self.preview(out)?,
             Item::Section(section) => return self.section(section, out),
         }
         Ok(true)
@@ -276,6 +280,21 @@ impl Answer {
             out.put(label);
             structure::write(out.buffer(), tree, tree.root(), extended);
         }
+    }
+
+    /// RFC 8970; empty where there is no text to show (section 3.2).
+    fn preview(&self, out: &mut Out) -> io::Result<()> {
+        let mut text = String::new();
+        if let (Some(source), Some(tree)) = (&self.source, &self.tree)
+            && let Some((part, is_html)) = preview::part(tree)
+        {
+            let range = part.body.range();
+            let end = range.end.min(range.start + preview::MAX_READ);
+            text = preview::of_part(part, is_html, &source.bytes(range.start..end)?, end == range.end);
+        }
+        out.put("PREVIEW ");
+        response::string(out.buffer(), text.as_bytes());
+        Ok(())
     }
 
     fn section(&mut self, section: &Section, out: &mut Out) -> io::Result<bool> {

@@ -6,7 +6,8 @@
 //! - [`session`] runs them one after the other: [`cmd::TABLE`] says which command is allowed when and what may be
 //!   announced behind it; [`cmd`] has one file a command; [`job`] is a command that takes more than one step.
 //! - [`context`] is what a command may see and change, [`enabled`] what the client has switched on; [`view`] is what the client was told of the open mailbox.
-//! - [`source`] reads a message's file by blocks, [`section`] finds pieces of it, [`answer`] sends them.
+//! - [`source`] reads a message's file by blocks, [`section`] finds pieces of it, [`answer`] sends them; [`glance`]
+//!   answers without the file what the folder's cache knows.
 //! - [`search`] decides whether a message matches, [`hunt`] looks into bodies for it, [`searching`] goes through the mailbox, [`found`] tells
 //!   the result; [`gathering`] learns what [`sort`] and [`thread`] put in order.
 //! - [`resync`] tells a client that comes back what went away meanwhile.
@@ -24,6 +25,7 @@ pub mod enabled;
 pub mod found;
 pub mod frame;
 pub mod gathering;
+pub mod glance;
 pub mod hunt;
 pub mod job;
 pub mod listing;

@@ -118,9 +118,30 @@ pub fn day(unix: i64) -> Date {
 
 /// IMAP's date-time without its quotes: `17-Jul-1996 02:44:25 +0000`.
 pub fn imap(unix: i64) -> String {
+    let mut text = Vec::with_capacity(26);
+    write_imap(&mut text, unix);
+    text.into_iter().map(char::from).collect()
+}
+
+/// As [`imap`], added to `out`.
+pub fn write_imap(out: &mut Vec<u8>, unix: i64) {
     let t = utc(unix);
     let month = MONTHS[usize::from(u8::from(t.month())) - 1];
-    format!("{:02}-{month}-{:04} {:02}:{:02}:{:02} +0000", t.day(), t.year(), t.hour(), t.minute(), t.second())
+    // No year has more than four digits.
+    let year = t.year().unsigned_abs();
+    two_digits(out, t.day().into(), b"-");
+    out.extend_from_slice(month.as_bytes());
+    out.push(b'-');
+    two_digits(out, year / 100, b"");
+    two_digits(out, year % 100, b" ");
+    two_digits(out, t.hour().into(), b":");
+    two_digits(out, t.minute().into(), b":");
+    two_digits(out, t.second().into(), b" +0000");
+}
+
+fn two_digits(out: &mut Vec<u8>, number: u32, behind: &[u8]) {
+    out.extend([b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]);
+    out.extend_from_slice(behind);
 }
 
 /// A date for Date and Received fields: `Wed, 17 Jul 1996 02:44:25 +0000`.

@@ -5,6 +5,7 @@
 //! have the empty preview (section 3.2).
 
 use super::part::{Part, Shape, Tree};
+use super::text;
 
 /// Characters of a preview (RFC 8970 section 3.3: SHOULD be 200, MUST NOT be more than 256).
 pub const MAX_CHARACTERS: usize = 200;
@@ -36,6 +37,19 @@ pub fn part(tree: &Tree) -> Option<(&Part, bool)> {
         }
     }
     html
+}
+
+/// Bytes of a part that are looked at: HTML mail has long style sheets first.
+pub const MAX_READ: u64 = 32 * 1024;
+
+/// The preview of a part that [`part`] chose. `bytes` are its first [`MAX_READ`], or all if `is_whole`.
+pub fn of_part(part: &Part, is_html: bool, bytes: &[u8], is_whole: bool) -> String {
+    let charset = part.content.media.as_ref().and_then(|media| media.param("charset"));
+    let mut decoder = text::Decoder::new(part.content.encoding.as_deref(), charset);
+    let mut decoded = String::new();
+    // A character that is cut in two at the end of what was read is not shown broken.
+    decoder.push(bytes, is_whole, &mut decoded);
+    of_text(&decoded, is_html)
 }
 
 /// The preview of a decoded text, or of its beginning.

@@ -10,6 +10,7 @@
 
 use crate::imap::answer::{Answer, Facts, Wanted};
 use crate::imap::context::{Context, Selected};
+use crate::imap::glance::{Glance, Seen};
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::parse::MessageSet;
 use crate::imap::parse::fetch::Item;
@@ -58,6 +59,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let mut wanted = Wanted::new(fetch.items, call.uid);
     wanted.condstore = call.context.enabled.condstore;
     let job = Fetch {
+        glance: Glance::new(&wanted),
         wanted,
         picked,
         vanished,
@@ -84,6 +86,8 @@ fn asked(set: &MessageSet, view: &View, mailbox: &Mailbox) -> Vec<(u32, u32)> {
 }
 
 struct Fetch {
+    /// Answers without files, if the items are such.
+    glance: Option<Glance>,
     wanted: Wanted,
     picked: Picked,
     /// Written before all else (RFC 7162 3.2.6).
@@ -123,18 +127,18 @@ impl Job for Fetch {
                         return Ok(Progress::Abort);
                     }
                 },
+                None if self.glance.is_some() => match self.glance(selected, out, &mut budget) {
+                    Ok(Seen::Some) => {}
+                    Ok(Seen::All) => return Ok(Progress::Done(self.finish(selected))),
+                    Ok(Seen::Slow(number)) => self.begin_or_note(number, selected, out),
+                    Err(error) => return Err(error.into()),
+                },
                 None => {
                     let Some(number) = self.picked.next_from(self.next) else {
                         return Ok(Progress::Done(self.finish(selected)));
                     };
                     self.next = number.saturating_add(1);
-                    match self.begin(number, selected, out) {
-                        Ok(answer) => self.answer = answer,
-                        Err(store::Error::Gone) => self.gone = true,
-                        Err(error) => {
-                            self.failed.get_or_insert(error.into());
-                        }
-                    }
+                    self.begin_or_note(number, selected, out);
                     budget = budget.saturating_sub(if self.wanted.extent.is_some() { OPEN_COST } else { 64 });
                 }
             }
@@ -144,6 +148,28 @@ impl Job for Fetch {
 }
 
 impl Fetch {
+    /// Answer as much as can be without files.
+    fn glance(&mut self, selected: &mut Selected, out: &mut Out, budget: &mut u64) -> store::Result<Seen> {
+        let Some(glance) = &mut self.glance else { return Ok(Seen::All) };
+        let seen = glance.step(&self.wanted, &self.picked, &mut self.next, selected, out, budget);
+        self.gone |= std::mem::take(&mut glance.gone);
+        if let Some(error) = glance.failed.take() {
+            self.failed.get_or_insert(error.into());
+        }
+        seen
+    }
+
+    /// As [`Fetch::begin`]; what stands in its way is told at the end.
+    fn begin_or_note(&mut self, number: u32, selected: &mut Selected, out: &mut Out) {
+        match self.begin(number, selected, out) {
+            Ok(answer) => self.answer = answer,
+            Err(store::Error::Gone) => self.gone = true,
+            Err(error) => {
+                self.failed.get_or_insert(error.into());
+            }
+        }
+    }
+
     /// Begin the response for a message. Everything that may find it gone comes before the first byte of it.
     fn begin(&mut self, number: u32, selected: &mut Selected, out: &mut Out) -> store::Result<Option<Answer>> {
         let Some(uid) = selected.view.uid(number) else { return Ok(None) };

@@ -63,6 +63,11 @@ pub enum Item {
     Body,
     /// `BODYSTRUCTURE`.
     BodyStructure,
+    /// `PREVIEW` (RFC 8970).
+    Preview {
+        /// Only if it is known without delay.
+        lazy: bool,
+    },
     /// `BODY[...]`, `RFC822`, `RFC822.HEADER`, `RFC822.TEXT`.
     Section(Section),
 }
@@ -205,6 +210,7 @@ impl Cursor<'_> {
             "THREADID" => Item::ThreadId,
             "ENVELOPE" => Item::Envelope,
             "BODYSTRUCTURE" => Item::BodyStructure,
+            "PREVIEW" => Item::Preview { lazy: self.preview_modifiers()? },
             "RFC822" => whole(Label::Rfc822, What::Whole, false),
             "RFC822.HEADER" => whole(Label::Rfc822Header, What::Header, true),
             "RFC822.TEXT" => whole(Label::Rfc822Text, What::Text, false),
@@ -213,6 +219,23 @@ impl Cursor<'_> {
             "BODY" => Item::Body,
             _ => return before.bad("unknown item to fetch"),
         })
+    }
+
+    /// Does ` (LAZY)` follow (RFC 8970 section 6)?
+    fn preview_modifiers(&mut self) -> Result<bool> {
+        if !self.eat_text(" (") {
+            return Ok(false);
+        }
+        loop {
+            let before = self.clone();
+            if !self.word()?.eq_ignore_ascii_case("LAZY") {
+                return before.bad("unknown modifier of PREVIEW");
+            }
+            if self.eat(b')') {
+                return Ok(true);
+            }
+            self.expect(b' ', "expected a space or )")?;
+        }
     }
 
     /// `[...]` and what follows it; with `peek` it leaves \Seen alone.
@@ -297,6 +320,8 @@ mod tests {
         assert_eq!(items("(UID FLAGS uid)").unwrap(), [Item::Uid, Item::Flags]);
         assert_eq!(items("BODYSTRUCTURE").unwrap(), [Item::BodyStructure]);
         assert_eq!(items("body").unwrap(), [Item::Body]);
+        assert_eq!(items("PREVIEW").unwrap(), [Item::Preview { lazy: false }]);
+        assert_eq!(items("(preview (lazy LAZY) UID)").unwrap(), [Item::Preview { lazy: true }, Item::Uid]);
     }
 
     #[test]
@@ -356,6 +381,9 @@ mod tests {
             "BODY[1TEXT]",
             "BODY[ ]",
             "BODY[]<1>",
+            "PREVIEW (",
+            "PREVIEW ()",
+            "(PREVIEW (EAGER))",
             "BODY[]<1.0>",
             "BODY[]<-1.1>",
             "BODY[]<0.4294967296>",

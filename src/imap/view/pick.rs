@@ -18,6 +18,12 @@ impl Picked {
         self.0.iter().flat_map(|(low, high)| *low..=*high)
     }
 
+    /// The message numbers from `from` on, ascending.
+    pub fn numbers_from(&self, from: u32) -> impl Iterator<Item = u32> + '_ {
+        let first = self.0.partition_point(|(_, high)| *high < from);
+        self.0[first..].iter().flat_map(move |(low, high)| (*low).max(from)..=*high)
+    }
+
     /// The smallest message number from `from` on.
     pub fn next_from(&self, from: u32) -> Option<u32> {
         let range = self.0.get(self.0.partition_point(|(_, high)| *high < from))?;

@@ -24,8 +24,6 @@ const BLOCK: usize = 128 * 1024;
 const MAX_FIELDS: usize = 8 * 1024;
 /// Message ids kept of one message: the longest threads have some hundred, and only the last ones matter then.
 const MAX_REFERENCES: usize = 200;
-/// Bytes of a text that are looked at for a preview: HTML mail has long style sheets first.
-const PREVIEW_READ: u64 = 32 * 1024;
 
 /// Both halves, as far as they were wanted.
 #[derive(Debug, Clone, Default)]
@@ -113,10 +111,10 @@ fn scan(file: &File, size: u64, date: i64, buffer: &[u8]) -> io::Result<Piece> {
 }
 
 /// The preview of a message whose parts are known and whose beginning is in `start`.
-pub(crate) fn preview_of(file: &File, start: &[u8], tree: &Tree) -> io::Result<String> {
+fn preview_of(file: &File, start: &[u8], tree: &Tree) -> io::Result<String> {
     let Some((part, is_html)) = preview::part(tree) else { return Ok(String::new()) };
     let range = part.body.range();
-    let end = range.end.min(range.start + PREVIEW_READ);
+    let end = range.end.min(range.start + preview::MAX_READ);
     let in_memory = usize::try_from(range.start).ok().zip(usize::try_from(end).ok());
     let mut read = Vec::new();
     let bytes = match in_memory.and_then(|(from, to)| start.get(from..to)) {
@@ -127,12 +125,7 @@ pub(crate) fn preview_of(file: &File, start: &[u8], tree: &Tree) -> io::Result<S
             &read[..got]
         }
     };
-    let charset = part.content.media.as_ref().and_then(|media| media.param("charset"));
-    let mut decoder = text::Decoder::new(part.content.encoding.as_deref(), charset);
-    let mut decoded = String::new();
-    // A character that is cut in two at the end of what was read is not shown broken.
-    decoder.push(bytes, end == range.end, &mut decoded);
-    Ok(preview::of_text(&decoded, is_html))
+    Ok(preview::of_part(part, is_html, bytes, end == range.end))
 }
 
 /// The head of a message with this header block.
@@ -159,7 +152,7 @@ fn head(block: &[u8], is_whole: bool, envelope: &Envelope, size: u64, date: i64)
 }
 
 /// The body of a message with these parts.
-pub(crate) fn body(tree: &Tree, preview: &str, size: u64, date: i64) -> Piece {
+fn body(tree: &Tree, preview: &str, size: u64, date: i64) -> Piece {
     let wire = tree.root().whole().wire_size();
     let mut piece = Piece { numbers: [wire.cast_signed(), size.cast_signed(), date, 0], ..Piece::default() };
     render::structure::write(&mut piece.bytes, tree, tree.root(), true);

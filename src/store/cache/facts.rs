@@ -26,33 +26,37 @@ pub struct Wants {
     pub(super) head: Option<u8>,
     /// The same of the body.
     pub(super) body: Option<u8>,
+    /// The body only where it is known: no file is read for it.
+    lazy: bool,
 }
 
 impl Wants {
     /// Nothing.
-    pub const NONE: Wants = Wants { head: None, body: None };
+    pub const NONE: Wants = Wants { head: None, body: None, lazy: false };
     /// [`Facts::size`], [`Facts::date`], [`Facts::sent`], [`Facts::sent_day`].
-    pub const NUMBERS: Wants = Wants { head: Some(0), body: None };
+    pub const NUMBERS: Wants = Wants { head: Some(0), body: None, lazy: false };
     /// [`Facts::sort`].
-    pub const SORT: Wants = Wants { head: Some(1), body: None };
+    pub const SORT: Wants = Wants { head: Some(1), body: None, lazy: false };
     /// [`Facts::thread`].
-    pub const THREAD: Wants = Wants { head: Some(2), body: None };
+    pub const THREAD: Wants = Wants { head: Some(2), body: None, lazy: false };
     /// [`Facts::fields`].
-    pub const FIELDS: Wants = Wants { head: Some(4), body: None };
+    pub const FIELDS: Wants = Wants { head: Some(4), body: None, lazy: false };
     /// [`Facts::envelope`].
-    pub const ENVELOPE: Wants = Wants { head: Some(8), body: None };
+    pub const ENVELOPE: Wants = Wants { head: Some(8), body: None, lazy: false };
     /// [`Facts::wire_size`].
-    pub const WIRE_SIZE: Wants = Wants { head: None, body: Some(0) };
+    pub const WIRE_SIZE: Wants = Wants { head: None, body: Some(0), lazy: false };
     /// [`Facts::structure`].
-    pub const STRUCTURE: Wants = Wants { head: None, body: Some(1) };
+    pub const STRUCTURE: Wants = Wants { head: None, body: Some(1), lazy: false };
     /// [`Facts::body`].
-    pub const BODY: Wants = Wants { head: None, body: Some(2) };
+    pub const BODY: Wants = Wants { head: None, body: Some(2), lazy: false };
     /// [`Facts::tree`].
-    pub const TREE: Wants = Wants { head: None, body: Some(4) };
+    pub const TREE: Wants = Wants { head: None, body: Some(4), lazy: false };
     /// [`Facts::preview`].
-    pub const PREVIEW: Wants = Wants { head: None, body: Some(8) };
+    pub const PREVIEW: Wants = Wants { head: None, body: Some(8), lazy: false };
+    /// [`Facts::preview`], where [`Facts::has_body`] says that it is known.
+    pub const PREVIEW_IF_KNOWN: Wants = Wants { head: None, body: Some(8), lazy: true };
 
-    /// Both.
+    /// Both. Lazy if one of them is: see [`Wants::not_lazy`].
     pub const fn and(self, other: Wants) -> Wants {
         const fn both(a: Option<u8>, b: Option<u8>) -> Option<u8> {
             match (a, b) {
@@ -61,17 +65,30 @@ impl Wants {
                 (None, None) => None,
             }
         }
-        Wants { head: both(self.head, other.head), body: both(self.body, other.body) }
+        Wants { head: both(self.head, other.head), body: both(self.body, other.body), lazy: self.lazy || other.lazy }
     }
+
+    /// The same, but files are read for it.
+    pub const fn not_lazy(self) -> Wants {
+        Wants { lazy: false, ..self }
+    }
+
+    /// Everything.
+    pub(super) const ALL: Wants = Wants { head: Some(u8::MAX), body: Some(u8::MAX), lazy: false };
 
     /// Is something of the head wanted?
     pub(crate) fn needs_head(self) -> bool {
         self.head.is_some()
     }
 
+    /// Is something of the body wanted?
+    pub(crate) fn has_body(self) -> bool {
+        self.body.is_some()
+    }
+
     /// Must the whole file be looked at?
     pub(crate) fn needs_body(self) -> bool {
-        self.body.is_some()
+        self.body.is_some() && !self.lazy
     }
 
     /// Can it be had without looking at any message?
@@ -169,6 +186,11 @@ impl<'a> ThreadKeys<'a> {
 }
 
 impl<'a> Facts<'a> {
+    /// Nothing is known.
+    pub fn none(uid: u32) -> Facts<'static> {
+        Facts { uid, head: None, body: None }
+    }
+
     /// From its halves.
     pub(crate) fn of(uid: u32, head: Option<Half<'a>>, body: Option<Half<'a>>) -> Facts<'a> {
         Facts { uid, head, body }
@@ -228,7 +250,7 @@ impl<'a> Facts<'a> {
         self.text(self.head, 3)
     }
 
-    /// Was the body looked at? Not if it is so big that whoever needs it should read it in steps ([`super::MAX_DIGESTED`]).
+    /// Is the body known? Not if it is so big that whoever needs it should read it in steps ([`super::MAX_DIGESTED`]).
     pub fn has_body(&self) -> bool {
         self.body.is_some()
     }

@@ -301,7 +301,7 @@ fn copy(
     identify: &mut dyn FnMut(u32) -> Identity,
     write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut window = Window::new(Wants { head: Some(u8::MAX), body: Some(u8::MAX) });
+    let mut window = Window::new(Wants::ALL);
     for (kind, uids) in lists {
         let mut writer = Writer::new(*kind);
         for uids in uids.chunks(MAX_ROWS) {

@@ -104,14 +104,22 @@ impl Mailbox {
                     visited.failed = visited.failed.take().or(std::mem::replace(entry, Err(Error::Gone)).err());
                 }
                 entry.as_ref().ok().map(|digest| digest.facts(*uid))
-            } else if let (Some(opened), false) = (&tour.opened, found.lacks(tour.wants, n)) {
+            } else if !found.lacks(tour.wants, n) {
+                *budget = budget.saturating_sub(LOOK_COST);
+                let Some(opened) = tour.opened.as_ref().filter(|_| head.is_some() || body.is_some()) else {
+                    // Wanted only if it is known, which it is not.
+                    visited.done += 1;
+                    if visitor(&Facts::none(*uid)).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    continue;
+                };
                 if !tour.window.load(opened, head, body) {
                     self.cache.doubt(opened);
                     tour.opened = None;
                     // From the files, or from a new cache.
                     return Ok(ControlFlow::Continue(()));
                 }
-                *budget = budget.saturating_sub(LOOK_COST);
                 let (head, body) = tour.window.halves(head, body);
                 Some(Facts::of(*uid, head, body))
             } else {
@@ -140,7 +148,7 @@ impl Mailbox {
         let none = || vec![None; uids.len()];
         let opened = tour.opened.as_ref();
         let heads = opened.filter(|_| tour.wants.needs_head()).map_or_else(none, |o| o.find_heads(uids));
-        let bodies = opened.filter(|_| tour.wants.needs_body()).map_or_else(none, |o| o.find_bodies(uids));
+        let bodies = opened.filter(|_| tour.wants.has_body()).map_or_else(none, |o| o.find_bodies(uids));
         Found { heads, bodies }
     }
 
