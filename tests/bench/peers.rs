@@ -5,7 +5,7 @@
 //! gets slower in directories that were used before. Numbers go into `tests/bench/README.md` with the machine
 //! they came from; nothing here asserts on time.
 //!
-//! `cargo bench --bench peers -- [ROUNDS] [ROW ...]`; rows: disk smtp lmtp pop3 login idle syscalls.
+//! `cargo bench --bench peers -- [ROUNDS] [ROW ...]`; rows: disk smtp lmtp pop3 login idle memory syscalls.
 
 mod cpu;
 mod disk;
@@ -14,6 +14,7 @@ mod disk;
 mod dovecot;
 mod idle;
 mod load;
+mod memory;
 #[allow(dead_code)] // The bench of IMAP starts less.
 mod servers;
 
@@ -96,6 +97,9 @@ fn main() {
     }
     if wanted("idle") {
         idle::compare(&mut servers);
+    }
+    if wanted("memory") {
+        memory::compare(&mut servers);
     }
     if wanted("syscalls") {
         system_calls(&mut servers);

@@ -174,6 +174,22 @@ impl Servers {
         if who == Server::Mailcote { self.demo_port("pop3") } else { self.dovecot.as_ref().expect("dovecot").pop3 }
     }
 
+    /// IMAP under TLS; ours only.
+    pub fn imaps_port(&self) -> u16 {
+        self.demo_port("imaps")
+    }
+
+    /// A TLS client that trusts our demo's authority.
+    pub fn trust(&self) -> std::sync::Arc<rustls::ClientConfig> {
+        use rustls_pki_types::{CertificateDer, pem::PemObject};
+        let ca = self.settings["ca"].as_str().expect("the authority's file");
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(ca).expect("a certificate")).expect("a root");
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        std::sync::Arc::new(config.expect("versions").with_root_certificates(roots).with_no_client_auth())
+    }
+
     /// IMAP in clear.
     pub fn imap_port(&self, who: Server) -> u16 {
         if who == Server::Mailcote { self.demo_port("imap") } else { self.dovecot.as_ref().expect("dovecot").imap }

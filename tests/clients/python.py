@@ -13,6 +13,7 @@ import poplib
 import smtplib
 import ssl
 import sys
+import zlib
 from email.message import EmailMessage
 
 demo = json.loads(sys.argv[1])
@@ -49,6 +50,69 @@ class Scram:
         self.expected = mac(mac(salted, b"Server Key"), said)
         proof = bytes(a ^ b for a, b in zip(client_key, signature))
         return (without_proof + ",p=" + base64.b64encode(proof).decode()).encode()
+
+
+class Packed(imaplib.IMAP4_SSL):
+    """imaplib with COMPRESS=DEFLATE (RFC 4978), by Python's zlib."""
+
+    deflate = None
+
+    def compress(self):
+        imaplib.Commands["COMPRESS"] = ("AUTH", "SELECTED")
+        assert self._simple_command("COMPRESS", "DEFLATE")[0] == "OK"
+        self.deflate, self.inflate = zlib.compressobj(wbits=-15), zlib.decompressobj(wbits=-15)
+        self.plain, self.packed = b"", 0
+
+    def send(self, data):
+        if self.deflate:
+            data = self.deflate.compress(data) + self.deflate.flush(zlib.Z_SYNC_FLUSH)
+        super().send(data)
+
+    def fill(self):
+        packed = self.sock.recv(65536)
+        assert packed, "the server closed the connection"
+        self.packed += len(packed)
+        self.plain += self.inflate.decompress(packed)
+
+    def read(self, size):
+        if not self.deflate:
+            return super().read(size)
+        while len(self.plain) < size:
+            self.fill()
+        data, self.plain = self.plain[:size], self.plain[size:]
+        return data
+
+    def readline(self):
+        if not self.deflate:
+            return super().readline()
+        while b"\n" not in self.plain:
+            self.fill()
+        return self.read(self.plain.index(b"\n") + 1)
+
+
+def compressed():
+    client = Packed(host, ports["imaps"], ssl_context=tls)
+    client.login(alice["login"], alice["password"])
+    assert "COMPRESS=DEFLATE" in client.capability()[1][0].decode()
+    client.compress()
+    assert "COMPRESS=DEFLATE" not in client.capability()[1][0].decode()
+    count = int(client.select("INBOX")[1][0])
+    clear = imaplib.IMAP4_SSL(host, ports["imaps"], ssl_context=tls)
+    clear.login(alice["login"], alice["password"])
+    clear.select("INBOX", readonly=True)
+    octets = 0
+    # All at once, then one by one, so that each side refers back over many flushes.
+    for which in ["1:*"] + list(map(str, range(1, count + 1))):
+        got, want = client.fetch(which, "(BODY.PEEK[])")[1], clear.fetch(which, "(BODY.PEEK[])")[1]
+        assert got == want, which
+        octets += sum(len(part[1]) for part in got if isinstance(part, tuple))
+    assert client.packed < octets, (client.packed, octets)
+    text = b"Subject: packed\r\n\r\n" + b"0123456789 packed\r\n" * 20000
+    assert client.append("Drafts", None, None, text)[0] == "OK"
+    clear.select("Drafts", readonly=True)
+    assert clear.fetch("*", "(BODY.PEEK[])")[1][0][1] == text
+    client.logout()
+    clear.logout()
 
 
 def send(subject, client, sender, to):
@@ -159,5 +223,6 @@ def pop3():
 
 smtp()
 imap()
+compressed()
 pop3()
 print("all good")
