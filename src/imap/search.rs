@@ -46,6 +46,9 @@ enum Test {
     Numbers(Vec<(u32, u32)>),
     Uids(Vec<(u32, u32)>),
     Arrived(When, Date),
+    Saved(When, Date),
+    EmailId(String),
+    Never,
     /// The INTERNALDATE is this moment or before (true), or this or after.
     Moment(i64, bool),
     Modseq(u64),
@@ -61,8 +64,9 @@ impl Test {
     fn cost(&self) -> Cost {
         match self {
             Test::Always | Test::Flag(..) | Test::Keyword(..) | Test::Recent(_) | Test::New => Cost::Memory,
-            Test::Numbers(_) | Test::Uids(_) | Test::Modseq(_) => Cost::Memory,
+            Test::Numbers(_) | Test::Uids(_) | Test::Modseq(_) | Test::Never => Cost::Memory,
             Test::Arrived(..) | Test::Moment(..) | Test::Larger(_) | Test::Smaller(_) => Cost::Stat,
+            Test::Saved(..) | Test::EmailId(_) => Cost::Stat,
             Test::Sent(..) | Test::Header(..) => Cost::Header,
             Test::Body(_) | Test::Text(_) => Cost::Body,
         }
@@ -116,6 +120,9 @@ impl Program {
                 Key::Numbers(MessageSet::Set(set)) => Test::Numbers(set.normalize(view.count())),
                 Key::Uids(MessageSet::Set(set)) => Test::Uids(set.normalize(last_uid)),
                 Key::Arrived(when, date) => Test::Arrived(when, date),
+                Key::Saved(when, date) => Test::Saved(when, date),
+                Key::EmailId(id) => Test::EmailId(id),
+                Key::Never => Test::Never,
                 Key::Older(seconds) => Test::Moment(now - i64::from(seconds), true),
                 Key::Younger(seconds) => Test::Moment(now - i64::from(seconds), false),
                 Key::Modseq(least) => Test::Modseq(least),
@@ -169,22 +176,32 @@ impl Program {
             Test::Numbers(ranges) => is_in(ranges, candidate.number),
             Test::Uids(ranges) => is_in(ranges, message.uid),
             Test::Modseq(least) => message.modseq >= *least,
+            Test::Never => false,
             _ => true,
         });
     }
 
-    /// Make the tests of times and size; `date` and `size` are asked at most once.
+    /// Make the tests of times, size and id; each is asked at most once.
     pub fn look_at_stat<E>(
         &self,
         known: &mut Known,
         date: impl FnOnce() -> Result<i64, E>,
         size: impl FnOnce() -> Result<u64, E>,
+        saved: impl FnOnce() -> Result<Option<i64>, E>,
+        email_id: impl FnOnce() -> Result<String, E>,
     ) -> Result<(), E> {
         let uses = |wanted: fn(&Test) -> bool| self.tests.iter().any(wanted);
-        let moment = if uses(|t| matches!(t, Test::Arrived(..) | Test::Moment(..))) { Some(date()?) } else { None };
+        let saved = if uses(|t| matches!(t, Test::Saved(..))) { Some(saved()?) } else { None };
+        let asks_date = uses(|t| matches!(t, Test::Arrived(..) | Test::Moment(..))) || saved == Some(None);
+        let moment = if asks_date { Some(date()?) } else { None };
+        let email_id = if uses(|t| matches!(t, Test::EmailId(_))) { Some(email_id()?) } else { None };
+        // RFC 8514 section 4.3: where nobody knows when it was saved, the internal date counts.
+        let saved = saved.and_then(|saved| saved.or(moment)).map(date::day);
         let day = moment.map(date::day);
         let size = if uses(|t| matches!(t, Test::Larger(_) | Test::Smaller(_))) { size()? } else { 0 };
         self.fill(Cost::Stat, known, |test| match test {
+            Test::Saved(when, limit) => saved.is_some_and(|day| when.holds(day, *limit)),
+            Test::EmailId(id) => email_id.as_deref() == Some(id),
             Test::Arrived(when, limit) => day.is_some_and(|day| when.holds(day, *limit)),
             // RFC 5032 section 2: both ends belong to it.
             Test::Moment(limit, older) => {
@@ -344,7 +361,9 @@ mod tests {
         let program = program(text.as_bytes()).unwrap();
         let mut known = program.nothing_known();
         program.look_at_memory(&candidate(), &mut known);
-        program.look_at_stat::<()>(&mut known, || Ok(1_577_923_200), || Ok(1000)).unwrap();
+        program
+            .look_at_stat::<()>(&mut known, || Ok(1_577_923_200), || Ok(1000), || Ok(None), || Ok("M1".into()))
+            .unwrap();
         program.look_at_header(header.as_bytes(), &mut known);
         program.judge(&known)
     }

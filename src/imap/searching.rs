@@ -197,7 +197,9 @@ impl Searching {
             program.look_at_memory(&entry.candidate, known);
             let mut verdict = program.judge(known);
             if verdict.is_none() {
-                let looked = program.look_at_stat(known, || mailbox.internal_date(uid), || mailbox.wire_size(uid));
+                let (date, size) = (|| mailbox.internal_date(uid), || mailbox.wire_size(uid));
+                let (saved, email_id) = (|| mailbox.save_date(uid), || mailbox.email_id(uid));
+                let looked = program.look_at_stat(known, date, size, saved, email_id);
                 verdict = looked.map_or_else(
                     |error| {
                         fail(&mut self.failed, error);

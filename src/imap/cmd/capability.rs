@@ -12,7 +12,7 @@ const ALWAYS: &str = "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE NAMESPACE CHILDR
                       METADATA METADATA-SERVER LIST-METADATA ACL RIGHTS=kxte LIST-MYRIGHTS \
                       ESEARCH SEARCHRES WITHIN PARTIAL SORT SORT=DISPLAY ESORT \
                       THREAD=REFERENCES THREAD=REFS THREAD=ORDEREDSUBJECT I18NLEVEL=1 \
-                      CONDSTORE QRESYNC STATUS=SIZE PREVIEW";
+                      CONDSTORE QRESYNC STATUS=SIZE SAVEDATE OBJECTID PREVIEW";
 
 /// The capabilities that hold now, separated by spaces.
 pub fn list(context: &Context) -> String {

@@ -57,6 +57,12 @@ pub enum Key {
     Uids(MessageSet),
     /// `BEFORE`, `ON`, `SINCE`: the day of the INTERNALDATE.
     Arrived(When, Date),
+    /// `SAVEDBEFORE`, `SAVEDON`, `SAVEDSINCE` (RFC 8514): the day on which it came into the mailbox.
+    Saved(When, Date),
+    /// `EMAILID` (RFC 8474).
+    EmailId(String),
+    /// Matches nothing: `THREADID` (RFC 8474 section 5.2), since no threads are known.
+    Never,
     /// `SENTBEFORE`, `SENTON`, `SENTSINCE`: the day in the Date field.
     Sent(When, Date),
     /// `OLDER`: the INTERNALDATE is at least so many seconds ago.
@@ -230,6 +236,14 @@ impl Cursor<'_> {
             "BEFORE" => Key::Arrived(When::Before, self.search_date()?),
             "ON" => Key::Arrived(When::On, self.search_date()?),
             "SINCE" => Key::Arrived(When::Since, self.search_date()?),
+            "SAVEDBEFORE" => Key::Saved(When::Before, self.search_date()?),
+            "SAVEDON" => Key::Saved(When::On, self.search_date()?),
+            "SAVEDSINCE" => Key::Saved(When::Since, self.search_date()?),
+            "EMAILID" => Key::EmailId(self.object_id()?),
+            "THREADID" => {
+                self.object_id()?;
+                Key::Never
+            }
             "SENTBEFORE" => Key::Sent(When::Before, self.search_date()?),
             "SENTON" => Key::Sent(When::On, self.search_date()?),
             "SENTSINCE" => Key::Sent(When::Since, self.search_date()?),
@@ -269,7 +283,15 @@ impl Cursor<'_> {
             }
             self.space()?;
         }
-        self.number64()
+        self.modseq_or_zero()
+    }
+
+    /// RFC 8474 section 7.
+    fn object_id(&mut self) -> Result<String> {
+        self.space()?;
+        let is_id = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        let id = self.run(is_id, "expected an object id")?;
+        if id.len() > 255 { self.bad("object id is too long") } else { Ok(String::from_utf8_lossy(id).into_owned()) }
     }
 
     fn search_keyword(&mut self) -> Result<String> {
@@ -286,7 +308,8 @@ impl Cursor<'_> {
 /// Keys without an argument.
 fn plain_key(word: &str) -> Option<Key> {
     Some(match word {
-        "ALL" => Key::All,
+        // RFC 8514 section 4.3: every mailbox has save dates.
+        "ALL" | "SAVEDATESUPPORTED" => Key::All,
         "ANSWERED" => Key::Flag(Flags::ANSWERED, true),
         "UNANSWERED" => Key::Flag(Flags::ANSWERED, false),
         "DELETED" => Key::Flag(Flags::DELETED, true),
