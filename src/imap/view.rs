@@ -21,8 +21,12 @@ mod pick;
 pub use pick::Picked;
 
 use crate::mail::Flags;
+<<<<<<< HEAD
 use crate::store::acl::Rights;
 use crate::store::{Mailbox, Message};
+=======
+use crate::store::{Mailbox, Message, Reader};
+>>>>>>> 546b5a8 (Keep what one session expunges readable for those that were not told)
 use announce::Queue;
 
 /// No mailbox has lived through so many changes.
@@ -53,6 +57,8 @@ pub struct View {
     synced: u64,
     /// What the client makes of this command's responses.
     tally: Tally,
+    /// Keeps messages readable whose going was not told.
+    reader: Reader,
     queue: Queue,
     /// What the user may not change here.
     denied: Rights,
@@ -99,12 +105,14 @@ enum Tell {
 impl View {
     /// Look at a mailbox for the first time. Everything that is there counts as told: the caller says EXISTS, RECENT and FLAGS.
     pub fn open(mailbox: &Mailbox, peek: bool) -> View {
-        let mut view = View { peek, generation: mailbox.generation(), ..View::default() };
+        let reader = mailbox.reader();
+        let mut view = View { peek, reader, generation: mailbox.generation(), ..View::default() };
         mailbox.read_to(|messages, highest| {
             view.uids = messages.iter().map(|message| message.uid).collect();
             // Not the highest of the messages: a STORE that is at work will give it to others, too.
             (view.modseq, view.synced) = (highest, highest);
         });
+        view.reader.knows(view.synced);
         view.keywords = mailbox.keywords();
         view.recent = mailbox.claim_recent(peek);
         view.recent_told = view.recent_count();
@@ -218,6 +226,7 @@ impl View {
         self.held = !gone.is_empty() && !expunges;
         if !self.held {
             self.synced = self.modseq;
+            self.reader.knows(self.synced);
         }
         if expunges {
             self.forget(&gone);
@@ -301,8 +310,10 @@ impl View {
     }
 
     /// The same folder was opened again, under another name: look at everything next time.
-    pub fn reopened(&mut self) {
+    pub fn reopened(&mut self, mailbox: &Mailbox) {
         self.generation = NEVER;
+        self.reader = mailbox.reader();
+        self.reader.knows(self.synced);
     }
 }
 

@@ -61,7 +61,7 @@ fn follow(context: &mut Context, from: &Name, to: &Name) -> Result<(), Reply> {
         Ok((mailbox, name)) => {
             let selected = context.selected()?;
             mailbox.listen(selected.notice.raiser());
-            selected.view.reopened();
+            selected.view.reopened(&mailbox);
             (selected.mailbox, selected.name) = (mailbox, name);
         }
         Err(error) => {

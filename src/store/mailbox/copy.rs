@@ -186,15 +186,35 @@ impl Mailbox {
         if sources.is_empty() {
             return Ok(Vec::new());
         }
-        let new = to.take_in_files(&mut there, &incoming)?;
+        let kept = self.keep_moved(&sources, &incoming);
+        let new = to.take_in_files(&mut there, &incoming).inspect_err(|_| drop_links(&kept))?;
         drop(there);
         let from = |place| incoming.iter().any(|one| one.path.starts_with(self.subdirectory(place)));
         self.sync_removed_from(&mut here, [from(Which::New), from(Which::Cur)])?;
         self.own_change(&mut here);
         let mut gone = sources.clone();
         gone.sort_unstable();
-        self.forget(&mut here, &gone);
+        self.forget(&mut here, &gone, kept);
         Ok(sources.into_iter().zip(new).collect())
+    }
+
+    /// Second names of files that are about to move, for sessions that will not have been told.
+    fn keep_moved(&self, uids: &[u32], incoming: &[Incoming]) -> Vec<(u32, PathBuf)> {
+        let mut kept = Vec::new();
+        for (uid, one) in uids.iter().zip(incoming) {
+            if !self.must_keep(kept.len()) {
+                break;
+            }
+            let to = self.kept_path();
+            match fsio::link(&one.path, &to) {
+                Ok(()) => kept.push((*uid, to)),
+                Err(error) => {
+                    // A courtesy: without it a FETCH says that the message is gone.
+                    tracing::debug!(path = %one.path.display(), %error, "a moved message cannot be kept readable");
+                }
+            }
+        }
+        kept
     }
 
     /// The original of `uid` and where its file is at this moment.
@@ -245,5 +265,14 @@ impl Mailbox {
         let wanted = names.iter().enumerate().filter(|(n, name)| bits & 1 << n != 0 && !name.is_empty());
         let wanted: Vec<String> = wanted.map(|(_, name)| name.clone()).collect();
         self.number_keywords(disk, &wanted, true)
+    }
+}
+
+/// The files did not move after all.
+fn drop_links(kept: &[(u32, PathBuf)]) {
+    for (_, path) in kept {
+        if let Err(error) = fsio::unlink(path) {
+            tracing::warn!(path = %path.display(), %error, "a second name stays in tmp/ until it is 36 hours old");
+        }
     }
 }

@@ -53,6 +53,7 @@ impl Mailbox {
         let state = State {
             next_uid: header.next_uid,
             highest_modseq: memory.highest_modseq,
+            kept: BTreeMap::new(),
             history: History::new(std::mem::take(&mut memory.expunged), memory.forgotten),
             generation: 0,
             keywords: Vec::new(),
@@ -86,6 +87,7 @@ impl Mailbox {
             in_pop3: AtomicBool::new(false),
             passed_over: Mutex::default(),
             pending: Arc::new(Pending::default()),
+            keeping: Default::default(),
             disk: Mutex::new(disk),
             state: RwLock::new(state),
         };

@@ -37,7 +37,7 @@ impl Mailbox {
 
     /// RFC822.SIZE: size with CRLF line ends. From the name or the uidlist; else counted once and remembered.
     pub fn wire_size(&self, uid: u32) -> Result<u64> {
-        let known = self.state().table.get(uid).map(|(_, entry)| known_size(entry)).ok_or(Error::Gone)?;
+        let known = self.state().get(uid).map(|(_, entry)| known_size(entry)).ok_or(Error::Gone)?;
         if let Some(size) = known {
             return Ok(size);
         }
@@ -59,7 +59,7 @@ impl Mailbox {
 
     /// INTERNALDATE, seconds since 1970 (mtime of the file).
     pub fn internal_date(&self, uid: u32) -> Result<i64> {
-        let known = self.state().table.get(uid).map(|(_, entry)| entry.date).ok_or(Error::Gone)?;
+        let known = self.state().get(uid).map(|(_, entry)| entry.date).ok_or(Error::Gone)?;
         if known != NO_DATE {
             return Ok(known);
         }
@@ -73,7 +73,7 @@ impl Mailbox {
 
     /// When the message came into this folder (RFC 8514), seconds since 1970; `None` if nobody knows.
     pub fn save_date(&self, uid: u32) -> Result<Option<i64>> {
-        self.state().table.get(uid).map(|(_, entry)| entry.saved()).ok_or(Error::Gone)
+        self.state().get(uid).map(|(_, entry)| entry.saved()).ok_or(Error::Gone)
     }
 
     /// What names the content (RFC 8474 EMAILID): the same for a message and its copies, and for nothing else.
@@ -82,14 +82,14 @@ impl Mailbox {
     /// unique part of its file's name. Both outlive every cache; Dovecot may move and copy the message and keeps them.
     pub fn email_id(&self, uid: u32) -> Result<String> {
         let state = self.state();
-        let (_, entry) = state.table.get(uid).ok_or(Error::Gone)?;
+        let (_, entry) = state.get(uid).ok_or(Error::Gone)?;
         Ok(format!("M{}", guid_digest(&guid(entry))))
     }
 
     /// POP3 UIDL stored for the message (`P` of the uidlist), if any.
     pub fn stored_uidl(&self, uid: u32) -> Option<String> {
         let state = self.state();
-        let (_, entry) = state.table.get(uid)?;
+        let (_, entry) = state.get(uid)?;
         let record = Record { uid, base: entry.base().into(), fields: entry.fields.clone() };
         // An empty value means the file's base.
         let text = match record.field(b'P')? {
@@ -104,8 +104,10 @@ impl Mailbox {
         for look in 0..=MAX_LOOKS {
             let path = {
                 let state = self.state();
-                let (_, entry) = state.table.get(uid).ok_or(Error::Gone)?;
-                self.path(entry.place, &entry.name)
+                match state.table.get(uid) {
+                    Some((_, entry)) => self.path(entry.place, &entry.name),
+                    None => state.kept.get(&uid).ok_or(Error::Gone)?.path.clone(),
+                }
             };
             match use_path(&path) {
                 Ok(value) => return Ok(value),

@@ -15,6 +15,7 @@
 //! | `commit` | giving UIDs, telling sessions |
 //! | `others` | what other processes wrote |
 //! | `write` | uidlist, journal, syncs |
+//! | `kept` | expunged messages that somebody may still read |
 //! | `history` | which UIDs went away, and when |
 //! | `doubles` | one base twice |
 //! | `flags`, `remove`, `append`, `copy` | what sessions change |
@@ -42,6 +43,7 @@ mod facts;
 mod fill;
 mod flags;
 mod history;
+mod kept;
 mod load;
 mod message;
 mod others;
@@ -68,6 +70,8 @@ pub(super) use self::clean::clean;
 pub use self::facts::{Tour, Visited};
 pub use self::flags::Change;
 use self::history::History;
+pub use self::kept::Reader;
+use self::kept::{Keeping, Kept};
 pub use self::message::Pop3Lock;
 use self::pending::Pending;
 pub use self::status::Status;
@@ -104,6 +108,7 @@ pub struct Mailbox {
     /// Sizes were counted that the uidlist does not have yet.
     counted: AtomicBool,
     pending: Arc<Pending>,
+    keeping: Keeping,
     cache: Cache,
     disk: Mutex<Disk>,
     state: RwLock<State>,
@@ -115,6 +120,7 @@ struct State {
     next_uid: u32,
     highest_modseq: u64,
     history: History,
+    kept: BTreeMap<u32, Kept>,
     generation: u64,
     /// Names of keywords by number; empty where nobody uses the number.
     keywords: Vec<String>,
@@ -207,7 +213,7 @@ impl Mailbox {
 
     /// One message.
     pub fn message(&self, uid: u32) -> Option<Message> {
-        self.state().table.get(uid).map(|(message, _)| message.clone())
+        self.state().get(uid).map(|(message, _)| message.clone())
     }
 
     /// Names of the folder's keywords by number: name n belongs to bit n of [`Message::keywords`]. A number that
@@ -370,6 +376,7 @@ impl Disk {
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
+        self.release_all_kept();
         self.save_counted_sizes();
         if !self.is_closed()
             && !self.is_read_only()

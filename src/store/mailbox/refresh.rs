@@ -85,6 +85,7 @@ impl Mailbox {
     }
 
     pub(super) fn refresh_locked(&self, disk: &mut Disk, effort: Effort) -> Result<()> {
+        self.release_kept();
         self.set_watch(disk);
         let stamp = self.stamp(disk)?;
         let scanned = Instant::now();

@@ -2,16 +2,18 @@
 //!
 //! Files are unlinked one by one, the directories synced once, the journal told, and only then do sessions see it. A message that another
 //! program renamed meanwhile is looked for again; one that it removed is expunged all the same. On an error in the middle, what was removed
-//! is finished and shown, and the error returned.
+//! is finished and shown, and the error returned. What other sessions may still ask for goes to `tmp/` first, see [`super::kept`].
 
 use std::collections::HashSet;
 use std::io;
+use std::path::PathBuf;
 
 use super::super::journal::{self, Record as Note};
 use super::super::watch::Which;
 use super::super::{Error, Result};
 use super::refresh::Effort;
 use super::{Disk, MAX_LOOKS, Mailbox};
+use crate::fsio;
 use crate::mail::Flags;
 
 impl Mailbox {
@@ -36,11 +38,11 @@ impl Mailbox {
     }
 
     pub(super) fn remove_locked(&self, disk: &mut Disk, uids: &[u32], only: Flags) -> Result<Vec<u32>> {
-        let mut removed = Vec::new();
+        let (mut removed, mut kept) = (Vec::new(), Vec::new());
         let mut touched = [false; 2];
         let mut failure = None;
         for &uid in uids {
-            match self.unlink_one(disk, uid, only) {
+            match self.unlink_one(disk, uid, only, &mut kept) {
                 Ok(Some(place)) => {
                     touched[usize::from(place == Which::Cur)] = true;
                     removed.push(uid);
@@ -59,7 +61,7 @@ impl Mailbox {
         }
         self.own_change(disk);
         removed.sort_unstable();
-        self.forget(disk, &removed);
+        self.forget(disk, &removed, kept);
         failure.map_or(Ok(removed), Err)
     }
 
@@ -77,13 +79,26 @@ impl Mailbox {
     }
 
     /// Unlink the file of `uid`; where it was. `None` if it is gone or has lost the flags in `only`.
-    fn unlink_one(&self, disk: &mut Disk, uid: u32, only: Flags) -> Result<Option<Which>> {
+    fn unlink_one(
+        &self,
+        disk: &mut Disk,
+        uid: u32,
+        only: Flags,
+        kept: &mut Vec<(u32, PathBuf)>,
+    ) -> Result<Option<Which>> {
+        let must_keep = self.must_keep(kept.len());
         for _ in 0..=MAX_LOOKS {
             let (path, place) = match self.state().table.get(uid) {
                 Some((message, entry)) if message.flags.has(only) => (self.path(entry.place, &entry.name), entry.place),
                 _ => return Ok(None),
             };
-            match self.process.leavings.unlink(&path) {
+            let result = if must_keep {
+                let to = self.kept_path();
+                fsio::rename_new(&path, &to).map(|()| kept.push((uid, to)))
+            } else {
+                self.process.leavings.unlink(&path)
+            };
+            match result {
                 Ok(()) => return Ok(Some(place)),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => self.refresh_locked(disk, Effort::Scan)?,
                 Err(e) => return Err(Error::io(&path, e)),
@@ -92,8 +107,8 @@ impl Mailbox {
         Err(Error::Locked(self.dir.clone()))
     }
 
-    /// The files of `uids` (sorted) are gone for good: the journal and the sessions learn it.
-    pub(super) fn forget(&self, disk: &mut Disk, uids: &[u32]) {
+    /// The files of `uids` (sorted) are gone for good, or `kept` there: the journal and the sessions learn it.
+    pub(super) fn forget(&self, disk: &mut Disk, uids: &[u32], kept: Vec<(u32, PathBuf)>) {
         if uids.is_empty() {
             return;
         }
@@ -110,6 +125,7 @@ impl Mailbox {
             tracing::warn!(path = %self.dir.display(), error = %e, "expunge not noted in the journal");
         }
         let mut state = self.write_state();
+        kept.into_iter().for_each(|(uid, path)| Mailbox::keep(&mut state, uid, path, modseq));
         state.table.remove(uids);
         state.history.add(modseq, uids);
         self.tell(disk, state, modseq);
