@@ -21,12 +21,8 @@ mod pick;
 pub use pick::Picked;
 
 use crate::mail::Flags;
-<<<<<<< HEAD
 use crate::store::acl::Rights;
-use crate::store::{Mailbox, Message};
-=======
 use crate::store::{Mailbox, Message, Reader};
->>>>>>> 546b5a8 (Keep what one session expunges readable for those that were not told)
 use announce::Queue;
 
 /// No mailbox has lived through so many changes.
