@@ -22,8 +22,10 @@ pub fn list(context: &Context) -> String {
         all.push_str(" COMPRESS=DEFLATE");
     }
     if !matches!(context.state, State::NotAuthenticated) {
-        // RFC 8437 3 lets it be told after the login, where it can be used.
-        all.push_str(" UNAUTHENTICATE");
+        if !context.compressed {
+            // RFC 8437 3 lets it be told after the login, where it can be used.
+            all.push_str(" UNAUTHENTICATE");
+        }
         return all;
     }
     if context.may_start_tls() {
