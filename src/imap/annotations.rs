@@ -148,9 +148,9 @@ pub fn pick(mut values: Values, asked: &[EntryName], depth: Depth, max_size: Opt
     (picked, longest)
 }
 
-/// One METADATA response with these values, of which there is at least one.
-pub fn write(target: &Target, values: &[(EntryName, Option<Vec<u8>>)], out: &mut Out) {
-    write_target(target, out);
+/// One METADATA response with these values, of which there is at least one; names as the client speaks `utf8` or not.
+pub fn write(target: &Target, values: &[(EntryName, Option<Vec<u8>>)], utf8: bool, out: &mut Out) {
+    write_target(target, utf8, out);
     for (n, (entry, value)) in values.iter().enumerate() {
         out.put(if n == 0 { " (" } else { " " });
         response::astring(out.buffer(), entry.full().as_bytes());
@@ -167,11 +167,11 @@ pub fn write(target: &Target, values: &[(EntryName, Option<Vec<u8>>)], out: &mut
     out.line(")");
 }
 
-fn write_target(target: &Target, out: &mut Out) {
+fn write_target(target: &Target, utf8: bool, out: &mut Out) {
     out.put("* METADATA ");
     match target {
         Target::Server => out.put("\"\""),
-        Target::Mailbox(name) => response::mailbox(out.buffer(), name),
+        Target::Mailbox(name) => response::mailbox(out.buffer(), name, utf8),
     }
 }
 
@@ -187,12 +187,12 @@ impl Context {
             self.followed = vec![Followed::new(Arc::clone(store), None)];
         }
         self.follow_selected();
-        let serial = self.serial;
+        let (serial, utf8) = (self.serial, self.enabled.speaks_utf8());
         for followed in &mut self.followed {
             let (changed, last) = followed.store.annotation_feed().after(followed.since, serial);
             followed.since = last;
             for news in changed.chunk_by(|a, b| a.of == b.of) {
-                followed.tell(news, out);
+                followed.tell(news, utf8, out);
             }
         }
     }
@@ -231,7 +231,7 @@ impl Followed {
     }
 
     /// Changes of one folder.
-    fn tell(&self, news: &[Changed], out: &mut Out) {
+    fn tell(&self, news: &[Changed], utf8: bool, out: &mut Out) {
         let mine = self.foreign.as_ref().map(|foreign| foreign.login.clone());
         let entries: Vec<EntryName> = news.iter().filter_map(|changed| named(&changed.entry, &mine)).collect();
         let Some(of) = news.first().filter(|_| !entries.is_empty()).map(|changed| &changed.of) else { return };
@@ -242,7 +242,7 @@ impl Followed {
             (Some(name), Some(foreign)) if *name == foreign.names.0 => Target::Mailbox(foreign.names.1.clone()),
             (_, Some(_)) => return,
         };
-        write_target(&target, out);
+        write_target(&target, utf8, out);
         for entry in entries {
             out.put(" ");
             response::astring(out.buffer(), entry.full().as_bytes());

@@ -127,6 +127,11 @@ impl Context {
         *self = Context { tls, serial, ..Context::new(self.shared.clone(), self.peer.clone()) };
     }
 
+    /// Bytes of the largest message that APPEND takes, as far as RFC 7889 section 5 can say it (32 bits).
+    pub fn append_limit(&self) -> u64 {
+        self.shared.settings.max_message_size.min(u32::MAX.into())
+    }
+
     /// Can TLS be started?
     pub fn may_start_tls(&self) -> bool {
         // RFC 4978 section 3: TLS is outside compression, so it cannot come later.

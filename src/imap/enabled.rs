@@ -19,3 +19,10 @@ pub struct Enabled {
     /// RFC 5464 4.4: the client is told which annotations others have changed.
     pub metadata: bool,
 }
+
+impl Enabled {
+    /// Are strings in quotes and mailbox names UTF-8 (RFC 6855 section 3, RFC 9051 section 5.1)?
+    pub fn speaks_utf8(&self) -> bool {
+        self.utf8 || self.rev2
+    }
+}

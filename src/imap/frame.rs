@@ -27,6 +27,8 @@ pub const MAX_LINE: usize = 64 * 1024;
 /// Bytes of kept literals in one command after login (before login: [`MAX_LINE_BEFORE_LOGIN`]): mailbox names, search
 /// strings.
 pub const MAX_LITERALS: usize = 64 * 1024;
+/// Bytes of a literal that comes without waiting before login, where LITERAL- holds (RFC 7888 section 5).
+pub const MAX_UNASKED: u64 = 4096;
 /// Bytes of a refused command that are dropped before the connection is given up, after login: a message that was too
 /// big, sent without waiting.
 pub const MAX_DROP: u64 = 256 * 1024 * 1024;
@@ -200,6 +202,9 @@ impl Frame {
         let Some(size) = found.size else {
             return self.refuse_literal(found, Reply::bad("Literal size is not a number that fits in 63 bits"));
         };
+        if !found.waits && !self.logged_in && size > MAX_UNASKED {
+            return self.refuse_literal(found, Reply::bad("Literals over 4096 bytes must wait for + before login"));
+        }
         let before = &self.command[..text_end - found.len];
         let verdict = policy.announced(&Announcement { before, size });
         let room = self.max_literals().saturating_sub(self.literals);

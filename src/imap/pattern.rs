@@ -31,13 +31,19 @@ pub struct Pattern {
 impl Pattern {
     /// Compile `reference` followed by `pattern`, both as on the wire. `None` if no name can match: too long, or not modified UTF-7.
     pub fn new(reference: &[u8], pattern: &[u8]) -> Option<Pattern> {
+        Pattern::speaking(reference, pattern, false)
+    }
+
+    /// As [`Pattern::new`], from a client that speaks `utf8` (RFC 6855 section 3) and so writes no modified UTF-7.
+    pub fn speaking(reference: &[u8], pattern: &[u8], utf8: bool) -> Option<Pattern> {
         let text = [reference, pattern].concat();
         if text.len() > MAX_PATTERN {
             return None;
         }
+        let text = if utf8 { String::from_utf8(text).ok()? } else { utf7::decode(&text)? };
         // Wildcards are plain characters in modified UTF-7, so they come through. Next to each other, the wider one says it all.
         let mut elements: Vec<u8> = Vec::new();
-        for b in utf7::decode(&text)?.bytes() {
+        for b in text.bytes() {
             match (elements.last_mut(), b) {
                 (Some(b'*'), b'*' | b'%') | (Some(b'%'), b'%') => {}
                 (Some(last @ b'%'), b'*') => *last = b'*',

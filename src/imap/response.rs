@@ -14,8 +14,21 @@ pub fn astring(out: &mut Vec<u8>, value: &[u8]) {
     if atom { out.extend_from_slice(value) } else { string(out, value) }
 }
 
-/// A mailbox name in modified UTF-7 (RFC 3501 5.1.3).
-pub fn mailbox(out: &mut Vec<u8>, name: &Name) {
+/// A mailbox name in modified UTF-7 (RFC 3501 5.1.3), or as it is for a client that speaks `utf8` (RFC 6855 section 3).
+pub fn mailbox(out: &mut Vec<u8>, name: &Name, utf8: bool) {
+    if utf8 && !name.as_str().is_ascii() {
+        out.push(b'"');
+        for b in name.as_str().bytes() {
+            if matches!(b, b'"' | b'\\') {
+                out.push(b'\\');
+            }
+            out.push(b);
+        }
+        return out.push(b'"');
+    }
+    if utf8 {
+        return astring(out, name.as_str().as_bytes());
+    }
     astring(out, utf7::encode(name.as_str()).as_bytes());
 }
 

@@ -147,7 +147,7 @@ impl Imap {
     }
 
     fn begin(&mut self, bytes: &[u8], out: &mut Out) -> Option<Want> {
-        let mut args = Cursor::new(bytes);
+        let mut args = Cursor::new(bytes).speaking(self.context.enabled.speaks_utf8());
         let (tag, found) = match args.tag() {
             Ok(tag) => (tag, cmd::find(&mut args)),
             Err(bad) => ("*", Err(bad)),
@@ -339,7 +339,7 @@ impl Session for Imap {
 
 impl frame::Policy for Context {
     fn announced(&mut self, literal: &frame::Announcement<'_>) -> frame::Verdict {
-        let mut before = Cursor::new(literal.before);
+        let mut before = Cursor::new(literal.before).speaking(self.enabled.speaks_utf8());
         let row = before.tag().and_then(|_| cmd::find(&mut before));
         match row {
             Ok((Row { literal: Some(hook), states, .. }, _)) => match self.allows(*states) {

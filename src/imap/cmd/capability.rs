@@ -1,13 +1,15 @@
 //! CAPABILITY (RFC 3501 6.1.1): what we can do, as far as it holds for this client now.
 
+use std::fmt::Write;
+
 use crate::account::Login;
 use crate::imap::context::{Context, State};
 use crate::imap::job::{Begun, Call};
 use crate::imap::reply::Reply;
 
 /// What every client can use, in the state that it belongs to. Before login too, since many clients ask only once.
-const ALWAYS: &str = "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE \
-                      MULTIAPPEND CATENATE REPLACE \
+const ALWAYS: &str = "IMAP4rev1 SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE \
+                      MULTIAPPEND CATENATE REPLACE UTF8=ACCEPT \
                       SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS XLIST \
                       METADATA METADATA-SERVER LIST-METADATA ACL RIGHTS=kxte LIST-MYRIGHTS \
                       ESEARCH SEARCHRES WITHIN PARTIAL SORT SORT=DISPLAY ESORT \
@@ -21,6 +23,10 @@ pub fn list(context: &Context) -> String {
         // RFC 4978: once is all that can be.
         all.push_str(" COMPRESS=DEFLATE");
     }
+    // RFC 7889 section 2, the form that says that all mailboxes have the same limit.
+    let _ = write!(all, " APPENDLIMIT={}", context.append_limit());
+    // RFC 7888 section 5: never both. What a stranger may send without being asked is bounded.
+    all.push_str(if context.access().is_ok() { " LITERAL+" } else { " LITERAL-" });
     if !matches!(context.state, State::NotAuthenticated) {
         if !context.compressed {
             // RFC 8437 3 lets it be told after the login, where it can be used.

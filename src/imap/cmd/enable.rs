@@ -14,6 +14,8 @@ static TABLE: &[Row] = &[
     // RFC 5464 4.1.
     ("METADATA", |enabled| enabled.metadata = true),
     ("METADATA-SERVER", |enabled| enabled.metadata = true),
+    // RFC 6855 3.
+    ("UTF8=ACCEPT", |enabled| enabled.utf8 = true),
     ("CONDSTORE", |enabled| enabled.condstore = true),
     // RFC 7162 3.2.3: the same as QRESYNC CONDSTORE.
     ("QRESYNC", |enabled| (enabled.condstore, enabled.qresync) = (true, true)),

@@ -14,7 +14,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let place = call.context.place_with(&name, Rights::ADMINISTER)?;
     let acl = place.store.acl(&place.name)?;
     call.out.put("* ACL ");
-    response::mailbox(call.out.buffer(), &name);
+    response::mailbox(call.out.buffer(), &name, call.context.enabled.speaks_utf8());
     let has_owner = acl.entry(&Identifier::Owner, false).is_some();
     let implied = (&Identifier::Owner, false, Rights::ALL);
     let entries = acl.entries.iter().map(|entry| {

@@ -38,7 +38,7 @@ struct GetMetadata {
 }
 
 impl Job for GetMetadata {
-    fn step(&mut self, _: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
+    fn step(&mut self, context: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
         while !out.full() {
             let mut size = 0;
             let mut fits = |(_, value): &(EntryName, Option<Vec<u8>>)| {
@@ -50,7 +50,7 @@ impl Job for GetMetadata {
             if some.is_empty() {
                 return Ok(Progress::Done(self.reply.clone()));
             }
-            annotations::write(&self.target, &some, out);
+            annotations::write(&self.target, &some, context.enabled.speaks_utf8(), out);
             self.picked.nth(some.len() - 1);
         }
         Ok(Progress::Continue)

@@ -59,8 +59,10 @@ fn begin(mut call: Call<'_>, form: Form) -> Result<Begun, Reply> {
         call.out.line(format!("* {} (\\Noselect) \"/\" \"\"", form.word()));
         return Ok(Reply::ok(form.done()).into());
     }
+    let utf8 = call.context.enabled.speaks_utf8();
+    let patterns = arguments.patterns.iter();
     let patterns: Vec<Pattern> =
-        arguments.patterns.iter().filter_map(|pattern| Pattern::new(&arguments.reference, pattern)).collect();
+        patterns.filter_map(|pattern| Pattern::speaking(&arguments.reference, pattern, utf8)).collect();
     let store = call.context.store()?;
     let listing = if form == Form::Lsub {
         Listing::subscribed(store.subscriptions()?, &patterns)
@@ -105,15 +107,15 @@ impl Job for List {
                     }
                 };
             }
-            self.write(&line, out);
+            self.write(&line, context.enabled.speaks_utf8(), out);
             if let Some(found) = status {
-                status::write(&line.name, &self.returns.status, &found, out);
+                status::write(&line.name, &self.returns.status, &found, context, out);
             }
             if self.returns.my_rights && line.exists && line.meets {
                 asked += 1;
                 // RFC 8440 section 3: what cannot be looked up is not sent.
                 if let Ok(place) = context.place(&line.name) {
-                    myrights::write(&line.name, place.rights, out);
+                    myrights::write(&line.name, place.rights, context.enabled.speaks_utf8(), out);
                 }
             }
             if !self.returns.metadata.is_empty() && line.exists && line.meets {
@@ -136,11 +138,11 @@ fn readable(context: &Context, name: &Name) -> Result<Option<Arc<Mailbox>>, Erro
 }
 
 impl List {
-    fn write(&self, line: &Line, out: &mut Out) {
+    fn write(&self, line: &Line, utf8: bool, out: &mut Out) {
         out.put(format!("* {} ", self.form.word()));
         response::list(out.buffer(), self.attributes(line).into_iter());
         out.put(" \"/\" ");
-        response::mailbox(out.buffer(), &line.name);
+        response::mailbox(out.buffer(), &line.name, utf8);
         if line.child_info {
             out.put(" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
         }
@@ -151,7 +153,12 @@ impl List {
     fn write_metadata(&self, line: &Line, context: &Context, out: &mut Out) {
         let (target, asked) = (Target::Mailbox(line.name.clone()), &self.returns.metadata);
         if let Ok(values) = annotations::values(context, &target, asked, Depth::Zero) {
-            annotations::write(&target, &annotations::pick(values, asked, Depth::Zero, None).0, out);
+            annotations::write(
+                &target,
+                &annotations::pick(values, asked, Depth::Zero, None).0,
+                context.enabled.speaks_utf8(),
+                out,
+            );
         }
     }
 

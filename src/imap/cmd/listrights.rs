@@ -19,7 +19,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         _ => Rights::NONE,
     };
     call.out.put("* LISTRIGHTS ");
-    response::mailbox(call.out.buffer(), &name);
+    response::mailbox(call.out.buffer(), &name, call.context.enabled.speaks_utf8());
     call.out.put(" ");
     // RFC 4314 3.4: as the client wrote it.
     response::astring(call.out.buffer(), identifier.as_bytes());

@@ -17,14 +17,14 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     // RFC 4314 section 4: any of these.
     let enough = [Rights::LOOKUP, Rights::READ, Rights::INSERT, Rights::CREATE, Rights::DELETE, Rights::ADMINISTER];
     place.require_any(enough.into_iter().fold(Rights::NONE, |sum, right| sum.with(right)))?;
-    write(&name, place.rights, call.out);
+    write(&name, place.rights, call.context.enabled.speaks_utf8(), call.out);
     Ok(Reply::ok("Myrights completed").into())
 }
 
 /// The MYRIGHTS response.
-pub(super) fn write(name: &Name, rights: Rights, out: &mut Out) {
+pub(super) fn write(name: &Name, rights: Rights, utf8: bool, out: &mut Out) {
     out.put("* MYRIGHTS ");
-    response::mailbox(out.buffer(), name);
+    response::mailbox(out.buffer(), name, utf8);
     out.put(" ");
     response::astring(out.buffer(), acl::letters(rights).as_bytes());
     out.line("");

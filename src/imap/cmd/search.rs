@@ -18,6 +18,10 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;
     let returns = call.args.search_returns()?;
     let search = call.args.search()?;
+    if call.context.enabled.utf8 && search.charset.is_some() {
+        // RFC 6855 section 3.
+        return Err(Reply::bad("No CHARSET after ENABLE UTF8=ACCEPT"));
+    }
     // RFC 9051 6.4.4: IMAP4rev2 has no SEARCH response.
     let rev2 = call.context.enabled.rev2.then_some(Returns { all: true, ..Returns::default() });
     let returns = returns.or(rev2);

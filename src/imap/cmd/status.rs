@@ -1,5 +1,6 @@
-//! STATUS (RFC 3501 6.3.10), with HIGHESTMODSEQ (RFC 7162), SIZE (RFC 8438), MAILBOXID (RFC 8474) and DELETED (RFC 9051).
+//! STATUS (RFC 3501 6.3.10), with HIGHESTMODSEQ (RFC 7162), APPENDLIMIT (RFC 7889), SIZE (RFC 8438), MAILBOXID (RFC 8474) and DELETED (RFC 9051).
 
+use crate::imap::context::Context;
 use crate::imap::job::{Begun, Call};
 use crate::imap::parse::status::StatusItem;
 use crate::imap::reply::Reply;
@@ -19,14 +20,14 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     if items.contains(&StatusItem::HighestModseq) {
         call.context.enable_condstore(call.out);
     }
-    write(&name, &items, &mailbox, call.out);
+    write(&name, &items, &mailbox, call.context, call.out);
     Ok(Reply::ok("Status completed").into())
 }
 
 /// The untagged STATUS response.
-pub(super) fn write(name: &Name, items: &[StatusItem], mailbox: &Mailbox, out: &mut Out) {
+pub(super) fn write(name: &Name, items: &[StatusItem], mailbox: &Mailbox, context: &Context, out: &mut Out) {
     out.put("* STATUS ");
-    response::mailbox(out.buffer(), name);
+    response::mailbox(out.buffer(), name, context.enabled.speaks_utf8());
     out.put(" ");
     let status = mailbox.status();
     let words: Vec<String> = StatusItem::TABLE
@@ -42,6 +43,7 @@ pub(super) fn write(name: &Name, items: &[StatusItem], mailbox: &Mailbox, out: &
                 StatusItem::Deleted => status.deleted.into(),
                 StatusItem::HighestModseq => status.highest_modseq,
                 StatusItem::Size => mailbox.size(),
+                StatusItem::AppendLimit => context.append_limit(),
                 StatusItem::MailboxId => return format!("{word} ({})", response::mailbox_id(mailbox)),
             };
             format!("{word} {value}")

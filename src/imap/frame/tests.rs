@@ -69,7 +69,13 @@ fn commands_and_literals() {
             "",
         ),
         ("huge", "a {4294967295}\r\nc\r\n", &["!a Literal is too big for this command", "c"], "", ""),
-        ("huge+", "a {4294967295+}\r\nc\r\n", &["!a Literal is too big for this command", "hopeless"], "", ""),
+        (
+            "huge+",
+            "a {4294967295+}\r\nc\r\n",
+            &["!a Literals over 4096 bytes must wait for + before login", "hopeless"],
+            "",
+            "",
+        ),
     ];
     for (name, bytes, found, sent, streamed) in table {
         for at_a_time in [1, 2, 3, 1000] {
@@ -99,11 +105,23 @@ fn long_lines_are_refused_once_and_the_next_is_whole() {
     assert_eq!(feed(&mut frame, long.as_bytes(), 1000).0.len(), 2);
 }
 
+/// RFC 7888 section 5.
+#[test]
+fn a_stranger_sends_little_without_being_asked() {
+    let literal = |size: usize| format!("a {{{size}+}}\r\n{}\r\nb\r\n", "x".repeat(size));
+    let feed = |frame: &mut Frame, size| feed(frame, literal(size).as_bytes(), 1000).0;
+    assert!(feed(&mut Frame::new(), 4096)[0].starts_with("a {4096+}"));
+    assert!(feed(&mut Frame::new(), 4097)[0].starts_with("!a Literals over 4096"));
+    let mut frame = Frame::new();
+    frame.set_logged_in(true);
+    assert!(feed(&mut frame, 4097)[0].starts_with("a {4097+}"));
+}
+
 #[test]
 fn literals_of_one_command_share_a_limit() {
-    let half = MAX_LINE_BEFORE_LOGIN / 2 + 1;
-    let literal = format!("{{{half}+}}\r\n{}", "x".repeat(half));
-    let found = feed(&mut Frame::new(), format!("a {literal} {literal}\r\nb\r\n").as_bytes(), 1000).0;
+    let third = MAX_LINE_BEFORE_LOGIN / 3 + 1;
+    let literal = format!("{{{third}+}}\r\n{}", "x".repeat(third));
+    let found = feed(&mut Frame::new(), format!("a {literal} {literal} {literal}\r\nb\r\n").as_bytes(), 1000).0;
     assert_eq!(found, ["!a Literal is too big for this command", "b"]);
 }
 

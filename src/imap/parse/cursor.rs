@@ -19,6 +19,7 @@ pub struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
     depth: usize,
+    utf8: bool,
 }
 
 /// RFC 3501 section 9 ATOM-CHAR: any CHAR except atom-specials.
@@ -34,7 +35,17 @@ pub fn is_astring_char(b: u8) -> bool {
 impl<'a> Cursor<'a> {
     /// Stand at the beginning of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, depth: 0 }
+        Self { bytes, at: 0, depth: 0, utf8: false }
+    }
+
+    /// With `utf8`, the client speaks it (RFC 6855): what stands in quotes must be UTF-8, and mailbox names are.
+    pub fn speaking(self, utf8: bool) -> Self {
+        Self { utf8, ..self }
+    }
+
+    /// Does the client speak UTF-8?
+    pub fn is_utf8(&self) -> bool {
+        self.utf8
     }
 
     /// Bytes that were read so far.
@@ -180,6 +191,10 @@ impl<'a> Cursor<'a> {
             let value = match b {
                 b'"' => {
                     let plain = &self.bytes[start..self.at - 1];
+                    // RFC 6855 section 3.
+                    if self.utf8 && std::str::from_utf8(plain).is_err() {
+                        return self.bad("quoted string is not UTF-8");
+                    }
                     return Ok(copy.map_or(Cow::Borrowed(plain), Cow::Owned));
                 }
                 // RFC 3501 section 9: only the two quoted-specials may be escaped.
@@ -327,6 +342,7 @@ mod tests {
             ("short literal", b"{4}\r\nx y", None),
             ("literal with NUL", b"{1}\r\n\0", None),
             ("huge literal", b"{99999999999999999999}\r\n", None),
+            ("Latin-1 in quotes", b"\"\xe4\"", Some(b"\xe4")),
             ("nothing", b"", None),
             ("parenthesis", b"(", None),
         ];
@@ -334,6 +350,14 @@ mod tests {
             let value = Cursor::new(input).astring().ok();
             assert_eq!(value.as_deref(), *expected, "{name}");
         }
+    }
+
+    #[test]
+    fn quotes_hold_utf8_where_it_is_spoken() {
+        let quoted = |bytes: &'static [u8]| Cursor::new(bytes).speaking(true).astring().ok();
+        assert_eq!(quoted("\"Müll\"".as_bytes()).as_deref(), Some("Müll".as_bytes()));
+        assert_eq!(quoted(b"\"M\xfcll\""), None);
+        assert_eq!(quoted(b"\"\xc3\\\"\xbc\""), None, "an escape does not hide it");
     }
 
     #[test]

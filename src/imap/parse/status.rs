@@ -23,11 +23,13 @@ pub enum StatusItem {
     Size,
     /// The mailbox's id (RFC 8474).
     MailboxId,
+    /// The largest message that APPEND takes (RFC 7889).
+    AppendLimit,
 }
 
 impl StatusItem {
     /// Items and their names.
-    pub const TABLE: [(StatusItem, &'static str); 9] = [
+    pub const TABLE: [(StatusItem, &'static str); 10] = [
         (StatusItem::Messages, "MESSAGES"),
         (StatusItem::Recent, "RECENT"),
         (StatusItem::UidNext, "UIDNEXT"),
@@ -37,6 +39,7 @@ impl StatusItem {
         (StatusItem::HighestModseq, "HIGHESTMODSEQ"),
         (StatusItem::Size, "SIZE"),
         (StatusItem::MailboxId, "MAILBOXID"),
+        (StatusItem::AppendLimit, "APPENDLIMIT"),
     ];
 }
 
