@@ -11,7 +11,7 @@ use std::ops::Range;
 use super::parse::fetch::{Item, Section};
 use super::response;
 use super::section::{self, Need, Piece};
-use super::source::{Extent, Measure, Place, Source, Stream};
+use super::source::{Extent, Measure, Place, Source, Stream, convert};
 use crate::mail::envelope::Envelope;
 use crate::mail::part::Tree;
 use crate::mail::render::{envelope, structure};
@@ -311,6 +311,12 @@ impl Answer {
                 out.put(format!(" {{{left}}}\r\n"));
                 // In memory, so the numbers fit.
                 out.put(text.iter().skip(skip as usize).take(left as usize).copied().collect::<Vec<u8>>());
+                Ok(true)
+            }
+            Piece::Range(range, _) if section.partial.is_none() && source.in_memory(&range).is_some() => {
+                // Most mail: converted once, not counted first.
+                let bytes = source.in_memory(&range).unwrap_or_default();
+                response::literal(out.buffer(), |out| convert(bytes, false, out));
                 Ok(true)
             }
             Piece::Range(range, Some(wire)) => {

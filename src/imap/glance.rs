@@ -265,16 +265,12 @@ fn labelled(out: &mut Vec<u8>, label: &[u8], text: &[u8]) {
 fn fields(out: &mut Vec<u8>, wanted: &Section, kept: &[u8]) {
     section::label(out, wanted);
     let What::Fields(names) = &wanted.what else { return };
-    // The size comes before the text: leave room for it, and close the gap.
-    let start = out.len();
-    for field in header::fields(kept) {
-        if names.iter().any(|name| name.eq_ignore_ascii_case(field.name)) {
-            convert(field.raw, false, out);
+    response::literal(out, |out| {
+        for field in header::fields(kept) {
+            if names.iter().any(|name| name.eq_ignore_ascii_case(field.name)) {
+                convert(field.raw, false, out);
+            }
         }
-    }
-    out.extend_from_slice(b"\r\n");
-    let mut size = b" {".to_vec();
-    number(&mut size, (out.len() - start) as u64);
-    size.extend_from_slice(b"}\r\n");
-    out.splice(start..start, size);
+        out.extend_from_slice(b"\r\n");
+    });
 }

@@ -2,9 +2,19 @@
 //!
 //! They write into the output buffer; nothing here decides what is said.
 
-pub use crate::mail::render::{nstring, string};
+pub use crate::mail::render::{nstring, number, string};
 use crate::mail::{Flags, utf7};
 use crate::store::{Mailbox, Name};
+
+/// ` {n}` and what `write` writes, n bytes of it. The size comes before the bytes, so they are moved once.
+pub fn literal(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    write(out);
+    let mut size = b" {".to_vec();
+    number(&mut size, (out.len() - start) as u64);
+    size.extend_from_slice(b"}\r\n");
+    out.splice(start..start, size);
+}
 
 /// RFC 3501 astring: an atom where possible, since people read it.
 pub fn astring(out: &mut Vec<u8>, value: &[u8]) {

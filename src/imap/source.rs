@@ -104,6 +104,12 @@ impl Source {
         Ok(())
     }
 
+    /// A range, if all of the file is in memory.
+    pub fn in_memory(&self, range: &Range<u64>) -> Option<&[u8]> {
+        let (start, end) = (usize::try_from(range.start).ok()?, usize::try_from(range.end).ok()?);
+        self.is_small().then(|| self.head.get(start..end)).flatten()
+    }
+
     /// Some bytes from `at` on, at most up to `end`; none at the end of the file. `buffer` is for those that are not in memory.
     pub fn block<'a>(&'a self, at: u64, end: u64, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
         let room = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::{Mailbox, Store};
 
-/// Folders kept.
-const MAX_FOLDERS: usize = 256;
+/// Folders kept: all of somebody who has a thousand and asks for the STATUS of each, and then some. Each costs some KB and no open file.
+const MAX_FOLDERS: usize = 2_048;
 /// Messages in them, at 200 bytes each.
 const MAX_MESSAGES: usize = 100_000;
 /// Time since the last session opened it: longer than the interval of a client that polls.

@@ -196,9 +196,16 @@ impl Servers {
     }
 }
 
-/// Where our ports begin: not where those of another run do.
+/// Where our ports begin: below those that the system gives away, and not where those of another run are.
 fn port_base() -> String {
-    (20_000 + std::process::id() % 300 * 100).to_string()
+    let is_free = |base: &u32| {
+        let port = |last: u32| u16::try_from(base + last).expect("below 65536");
+        [24, 25, 110, 143, 465, 587, 993, 995]
+            .iter()
+            .all(|last| std::net::TcpListener::bind(("127.0.0.1", port(*last))).is_ok())
+    };
+    let mut bases = (0..20).map(|n| 10_000 + (std::process::id() + n) % 20 * 1_000);
+    bases.find(is_free).expect("free ports").to_string()
 }
 
 impl Drop for Servers {
