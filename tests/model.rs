@@ -1,4 +1,4 @@
-//! Random commands of three IMAP sessions on one mailbox, and other programs at work in it, against what a client believes.
+//! Random commands of four IMAP sessions on one mailbox, and other programs at work in it, against what a client believes.
 //!
 //! Each client keeps the plainest model that RFC 3501 lets it keep: a list of messages that EXISTS makes longer and EXPUNGE
 //! shorter, with the UID and flags that FETCH responses told. What must hold:
@@ -6,6 +6,7 @@
 //! - a message number means the same message to both sides: a UID that was told for a place never changes;
 //! - no EXPUNGE in answer to FETCH, STORE and SEARCH by number;
 //! - a UID is one message for ever (each message has a size of its own to know it by);
+//! - a client that uses CONDSTORE or QRESYNC, is cut off anywhere and comes back knows what a new one learns;
 //! - after a NOOP nothing is left untold: flags that were told are the flags that are, all clients see the same
 //!   messages, and as many as there are files.
 //!
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use client::{Client, FLAGS};
+use client::{Client, FLAGS, Speaks};
 use mailcote::account::{self, Accounts};
 use mailcote::imap::{Settings, Shared};
 use mailcote::store::{self, Layout, Stores};
@@ -30,7 +31,7 @@ const SEEDS: u64 = 24;
 /// Steps of each.
 const STEPS: usize = 120;
 /// Sessions on the mailbox.
-const CLIENTS: usize = 3;
+const CLIENTS: usize = 4;
 /// How long other programs' changes may take to be seen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -92,7 +93,8 @@ impl Walk {
     fn new(seed: u64, show: bool) -> Walk {
         let dir = tempfile::tempdir().unwrap();
         let shared = shared(dir.path());
-        let clients = (0..CLIENTS).map(|n| Client::new(&shared, n, show)).collect();
+        let clients = [Speaks::Plain, Speaks::Qresync, Speaks::Condstore, Speaks::Qresync];
+        let clients = (0..CLIENTS).map(|n| Client::new(&shared, n, clients[n], show)).collect();
         let maildir = dir.path().join("mail");
         let random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         Walk { random, maildir, clients, made: 0, sizes: HashMap::new(), _dir: dir }
@@ -105,7 +107,7 @@ impl Walk {
 
     fn step(&mut self) {
         let who = self.random.below(CLIENTS);
-        let what = self.random.below(18);
+        let what = self.random.below(20);
         let count = self.clients[who].known.len();
         let number = self.random.below(count.max(1)) + 1;
         let flags: Vec<&str> = FLAGS.iter().copied().filter(|_| self.random.below(3) == 0).collect();
@@ -127,6 +129,10 @@ impl Walk {
                 self.clients[who].command(&head);
             }
             5 => self.clients[who].idle(),
+            18 => {
+                let after = self.random.below(5);
+                self.clients[who].lose_connection(after);
+            }
             6 => drop(self.clients[who].command("expunge")),
             _ if count == 0 => drop(self.clients[who].command("noop")),
             7..=9 => self.clients[who].store(number, sign, &flags, silent, false),
