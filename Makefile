@@ -8,7 +8,7 @@ DESTDIR ?=
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: build demo test packages lint fmt bench soak install
+.PHONY: build demo test packages lint fmt bench soak fuzz install
 
 build:
 	$(CARGO) build --locked --release
@@ -43,6 +43,11 @@ bench: build
 soak:
 	MODEL_SEEDS=20000 $(CARGO) test --locked --release --test model
 	PROPTEST_CASES=100000 $(CARGO) test --locked --release --lib
+
+# Each fuzz target for so many minutes, on what was found before: see tests/fuzz/run.sh.
+MINUTES ?= 1
+fuzz:
+	tests/fuzz/run.sh $(MINUTES)
 
 install: build
 	install -D -m 755 target/release/mailcote $(DESTDIR)$(PREFIX)/sbin/mailcote

@@ -32,9 +32,8 @@ impl State {
     pub fn apply(&mut self, record: Record) {
         match record {
             Record::Folder(folder) => {
-                if self.folder.as_ref().is_some_and(|f| f.uid_validity != folder.uid_validity) {
-                    // Other UIDs altogether: nothing said so far is about them.
-                    *self = State { highest_modseq: self.highest_modseq, ..State::default() };
+                if self.folder.as_ref().is_none_or(|f| f.uid_validity != folder.uid_validity) {
+                    self.forget();
                 }
                 let next_uid = folder.next_uid;
                 self.folder = Some(folder);
@@ -77,6 +76,12 @@ impl State {
                 self.forgotten = self.forgotten.max(forgotten);
             }
         }
+    }
+
+    /// What was said so far is about other UIDs altogether, or nobody knows about which.
+    pub fn forget(&mut self) {
+        let highest_modseq = self.highest_modseq;
+        *self = State { highest_modseq, forgotten: highest_modseq, ..State::default() };
     }
 
     /// Kept in the folder's record, too: the one that told of the greatest UID may be among those that are forgotten.

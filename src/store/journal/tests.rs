@@ -227,6 +227,15 @@ fn a_long_memory_of_expunges_is_not_compacted_over_and_over() {
 }
 
 #[test]
+fn records_without_a_folder_are_about_nobody_knows_which() {
+    let mut state = state_of(&sample()[1..]);
+    assert!(!state.messages.is_empty());
+    state.apply(sample()[0].clone());
+    assert!(state.messages.is_empty() && state.expunged.is_empty());
+    assert_eq!((state.highest_modseq, state.forgotten, state.next_uid), (13, 13, 4));
+}
+
+#[test]
 fn a_new_uidvalidity_voids_what_was() {
     let mut state = state_of(&sample());
     state.apply(Record::Folder(Folder { uid_validity: 8, next_uid: 1, guid: String::new() }));

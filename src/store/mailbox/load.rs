@@ -285,8 +285,8 @@ fn read_list(
 
 /// A journal that speaks of another UIDVALIDITY knows nothing of these messages.
 fn forget_other_validity(memory: &mut Memory, uid_validity: u32) {
-    if memory.folder.as_ref().is_some_and(|folder| folder.uid_validity != uid_validity) {
-        *memory = Memory { highest_modseq: memory.highest_modseq, ..Memory::default() };
+    if memory.folder.as_ref().is_none_or(|folder| folder.uid_validity != uid_validity) {
+        memory.forget();
     }
 }
 

@@ -341,12 +341,12 @@ mod tests {
         (1..=count).for_each(|n| table.insert(message(n), Entry::new(name(n).as_bytes(), Which::Cur)));
         for n in 1..=count {
             assert_eq!(table.find_base(name(n).as_bytes()), Some(n));
-            assert_eq!(table.find_key(b"a,U=1").len(), MAX_SAME_KEY);
         }
+        assert_eq!(table.find_key(b"a,U=1").len(), MAX_SAME_KEY);
         table.remove(&(1..count).collect::<Vec<_>>());
         assert_eq!(table.find_key(b"a"), [count]);
         // Each found by a search among all would be 5,000,000,000 comparisons.
-        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
     }
 
     #[test]
