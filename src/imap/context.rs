@@ -24,6 +24,7 @@ use super::enabled::Enabled;
 use super::place::no_permission;
 use super::reply::{Condition, Reply};
 use super::search::Program;
+use super::updates::{self, Updates};
 use super::upload::Upload;
 use super::view::{Own, View};
 use crate::account::{Login, Seat, User};
@@ -98,6 +99,8 @@ pub struct Selected {
     pub notice: Notice,
     /// What the last FETCH found out about a big message.
     pub memory: Option<Memory>,
+    /// Results of searches that are kept up to date.
+    pub updates: Updates,
 }
 
 impl Context {
@@ -165,7 +168,10 @@ impl Context {
         let State::Selected(_, selected) = &mut self.state else {
             return Ok(true);
         };
-        let Selected { mailbox, view, read_only, notice, .. } = selected.as_mut();
+        if selected.updates.is_busy() && !updates::after(selected, out)? {
+            return Ok(false);
+        }
+        let Selected { mailbox, view, read_only, notice, updates, .. } = selected.as_mut();
         if !view.has_news() {
             if woken {
                 mailbox.refresh_if_free(notice.raiser())?
@@ -174,7 +180,9 @@ impl Context {
             }
             view.collect(mailbox, expunges, Own::None);
         }
-        Ok(view.flush(mailbox, *read_only, with_uid, enabled, out))
+        // RFC 5267 4.3.4: while their numbers still mean something.
+        updates.before(view.leaving(), out);
+        Ok(view.flush(mailbox, *read_only, with_uid, enabled, out) && updates::after(selected, out)?)
     }
 
     /// The client keeps mod-sequences from now on. The first command that says so learns where the open mailbox stands (RFC 7162 3.1).

@@ -9,7 +9,8 @@
 //! - [`source`] reads a message's file by blocks, [`section`] finds pieces of it, [`answer`] sends them; [`glance`]
 //!   answers without the file what the folder's cache knows.
 //! - [`search`] decides whether a message matches, [`hunt`] looks into bodies for it, [`searching`] goes through the mailbox, [`found`] tells
-//!   the result; [`gathering`] learns what [`sort`] and [`thread`] put in order.
+//!   the result; [`gathering`] learns what [`sort`] and [`thread`] put in order;
+//!   [`updates`] keeps results up to date.
 //! - [`resync`] tells a client that comes back what went away meanwhile.
 //! - [`reply`] and [`response`] write the answers.
 //!
@@ -42,6 +43,7 @@ pub mod session;
 pub mod sort;
 pub mod source;
 pub mod thread;
+pub mod updates;
 pub mod upload;
 pub mod url;
 pub mod view;

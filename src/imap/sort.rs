@@ -52,7 +52,7 @@ impl Keys {
     }
 
     /// Messages so far.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.numbers.len()
     }
 

@@ -81,7 +81,7 @@ impl Threads {
     }
 
     /// Messages so far.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.messages.len()
     }
 

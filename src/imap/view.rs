@@ -20,6 +20,7 @@ mod pick;
 
 pub use pick::Picked;
 
+use super::updates::Seen;
 use crate::mail::Flags;
 use crate::store::acl::Rights;
 use crate::store::{Mailbox, Message, Reader};
@@ -289,6 +290,11 @@ impl View {
     /// Messages were expunged by the command in progress, told of or not.
     pub fn expunged_some(&mut self) {
         self.tally.vanished = true;
+    }
+
+    /// How far it has looked.
+    pub fn seen(&self) -> Seen {
+        Seen { generation: self.generation, modseq: self.modseq }
     }
 
     /// Everything up to this mod-sequence was told.

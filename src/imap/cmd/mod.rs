@@ -2,6 +2,7 @@
 
 pub mod append;
 pub mod authenticate;
+pub mod cancelupdate;
 pub mod capability;
 pub mod check;
 pub mod close;
@@ -155,6 +156,7 @@ pub static TABLE: &[Row] = {
         with_uid(row("EXPUNGE", S::SELECTED, All, expunge::begin)),
         with_uid(row("FETCH", S::SELECTED, ByNumber, fetch::begin)),
         with_uid(row("SEARCH", S::SELECTED, ByNumber, search::begin)),
+        row("CANCELUPDATE", S::SELECTED, All, cancelupdate::begin),
         with_uid(row("SORT", S::SELECTED, ByNumber, sort::begin)),
         with_uid(row("THREAD", S::SELECTED, ByNumber, thread::begin)),
         with_uid(row("STORE", S::SELECTED, ByNumber, store::begin)),

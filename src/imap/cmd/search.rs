@@ -12,6 +12,7 @@ use crate::imap::parse::returns::Returns;
 use crate::imap::reply::Reply;
 use crate::imap::search::Program;
 use crate::imap::searching::Searching;
+use crate::imap::updates::Beginning;
 use crate::wire::Out;
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
@@ -26,13 +27,26 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let rev2 = call.context.enabled.rev2.then_some(Returns { all: true, ..Returns::default() });
     let returns = returns.or(rev2);
     let selected = call.context.selected()?;
+    let wants_update = returns.is_some_and(|returns| returns.update);
+    if wants_update && selected.updates.has(call.tag) {
+        // RFC 5267 4.3.
+        return Err(Reply::bad("A search with this tag is kept up to date already"));
+    }
+    let update = wants_update.then(|| Beginning::new(&search, &selected.view));
     let program = match Program::new(search, &selected.view, &selected.mailbox.keywords()) {
         Ok(program) => program,
         Err(reply) => return Err(refuse(selected, returns, reply)),
     };
     call.context.search_begins(&program, call.out);
     let searching = Searching::new(program, returns.and_then(enough));
-    Ok(Begun::Job(Box::new(Search { tag: call.tag.to_owned(), by_uid: call.uid, returns, searching, told: None })))
+    Ok(Begun::Job(Box::new(Search {
+        tag: call.tag.to_owned(),
+        by_uid: call.uid,
+        returns,
+        searching,
+        update,
+        told: None,
+    })))
 }
 
 /// End with this reply; a NO empties `$` if the result was to be saved.
@@ -43,12 +57,20 @@ pub(super) fn refuse(selected: &mut Selected, returns: Option<Returns>, reply: R
     reply
 }
 
+/// RFC 5267 4.3.1.
+pub(super) fn no_update(tag: &str, out: &mut Out) {
+    Reply::no(format!("NOUPDATE \"{tag}\""), "Too many searches, or none of a kind, to be kept up to date")
+        .write("*", out);
+}
+
 struct Search {
     tag: String,
     by_uid: bool,
     /// `None`: the SEARCH response of old.
     returns: Option<Returns>,
     searching: Searching,
+    /// The result is to be kept up to date.
+    update: Option<Beginning>,
     /// The end, once all is found.
     told: Option<Told>,
 }
@@ -57,11 +79,17 @@ impl Job for Search {
     fn step(&mut self, context: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
         let selected = context.selected()?;
         if self.told.is_none() {
-            if !self.searching.step(selected, &self.tag, out)? {
+            if !self.searching.step(selected, Some(&self.tag), out)? {
                 return Ok(Progress::Continue);
             }
             let (numbers, failed) = self.searching.finish();
             let modseq = self.searching.program().asks_modseq();
+            if let Some(update) = self.update.take() {
+                let matching = numbers.iter().filter_map(|number| selected.view.uid(*number)).collect();
+                if !selected.updates.add(&self.tag, self.by_uid, update, matching) {
+                    no_update(&self.tag, out);
+                }
+            }
             let result = Outcome { numbers: &numbers, by_uid: self.by_uid, modseq, returns: self.returns, failed };
             self.told = Some(result.tell(selected, &self.tag, "SEARCH"));
         }

@@ -6,6 +6,7 @@ use crate::imap::parse::condstore::Qresync;
 use crate::imap::reply::Reply;
 use crate::imap::response;
 use crate::imap::resync::Vanished;
+use crate::imap::updates::Updates;
 use crate::imap::view::View;
 use crate::notice::Notice;
 use crate::store::Name;
@@ -56,7 +57,10 @@ fn open(call: &Call<'_>, name: Name, examine: bool) -> Result<(Selected, u32), R
     let uid_next = mailbox.uid_next();
     let mut view = View::open(&mailbox, examine);
     view.permit(rights);
-    Ok((Selected { name, mailbox, view, rights, read_only, notice, memory: None }, uid_next))
+    Ok((
+        Selected { name, mailbox, view, rights, read_only, notice, memory: None, updates: Updates::default() },
+        uid_next,
+    ))
 }
 
 fn tell(selected: &Selected, uid_next: u32, out: &mut Out) {

@@ -2,7 +2,7 @@
 //!
 //! Searches, then collects what is compared, then sorts; all in steps, and a big sort as slow work, beside the sessions' threads.
 
-use crate::imap::cmd::search::{Outcome, Told, refuse};
+use crate::imap::cmd::search::{Outcome, Told, no_update, refuse};
 use crate::imap::context::{Context, Selected};
 use crate::imap::gathering::Gathering;
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
@@ -30,6 +30,10 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         Err(reply) => return Err(refuse(selected, returns, reply)),
     };
     call.context.search_begins(&program, call.out);
+    if returns.is_some_and(|returns| returns.update) {
+        // There is no CONTEXT=SORT here: RFC 5267 4.3.1.
+        no_update(call.tag, call.out);
+    }
     // The first in order may be any: nothing ends a search early.
     let searching = Searching::new(program, None);
     let keys = Keys::new(criteria);
@@ -39,7 +43,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         by_uid: call.uid,
         returns,
         modseq: searching.program().asks_modseq(),
-        stage: Stage::Search(searching, keys),
+        stage: Stage::Search(Box::new(searching), keys),
         gathering,
         failed: None,
     };
@@ -59,7 +63,7 @@ struct Sort {
 }
 
 enum Stage {
-    Search(Searching, Keys),
+    Search(Box<Searching>, Keys),
     Gather(Vec<u32>, Keys),
     /// Slow work sorts.
     Wait,
@@ -71,7 +75,7 @@ impl Job for Sort {
         let selected = context.selected()?;
         match std::mem::replace(&mut self.stage, Stage::Wait) {
             Stage::Search(mut searching, keys) => {
-                if searching.step(selected, &self.tag, out)? {
+                if searching.step(selected, Some(&self.tag), out)? {
                     let (numbers, failed) = searching.finish();
                     self.failed = failed;
                     self.stage = Stage::Gather(numbers, keys);
@@ -85,7 +89,7 @@ impl Job for Sort {
                     self.stage = Stage::Gather(numbers, keys);
                     Ok(Progress::Continue)
                 }
-                Ok(true) if keys.len() > AT_ONCE => Ok(Progress::Work(Box::new(move || Box::new(keys.sorted())))),
+                Ok(true) if keys.count() > AT_ONCE => Ok(Progress::Work(Box::new(move || Box::new(keys.sorted())))),
                 Ok(true) => Ok(self.tell(selected, &keys.sorted(), out)),
                 Err(reply) => Err(refuse(selected, self.returns, reply)),
             },

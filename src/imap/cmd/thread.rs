@@ -30,7 +30,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         tag: call.tag.to_owned(),
         algorithm,
         by_uid: call.uid,
-        stage: Stage::Search(Searching::new(program, None)),
+        stage: Stage::Search(Box::new(Searching::new(program, None))),
         gathering: Gathering::new(Threads::wants(algorithm)),
         failed: None,
     };
@@ -48,7 +48,7 @@ struct Thread {
 }
 
 enum Stage {
-    Search(Searching),
+    Search(Box<Searching>),
     Gather(Vec<u32>, Threads),
     /// Slow work threads.
     Wait,
@@ -64,7 +64,7 @@ impl Job for Thread {
         let selected = context.selected()?;
         match std::mem::replace(&mut self.stage, Stage::Wait) {
             Stage::Search(mut searching) => {
-                if searching.step(selected, &self.tag, out)? {
+                if searching.step(selected, Some(&self.tag), out)? {
                     let (numbers, failed) = searching.finish();
                     self.failed = failed;
                     self.stage = Stage::Gather(numbers, Threads::default());
@@ -78,7 +78,7 @@ impl Job for Thread {
                     self.stage = Stage::Gather(numbers, threads);
                     return Ok(Progress::Continue);
                 }
-                let (algorithm, big) = (self.algorithm, threads.len() > AT_ONCE);
+                let (algorithm, big) = (self.algorithm, threads.count() > AT_ONCE);
                 let work = move || -> Line { threads.build(algorithm).map(|forest| forest.write()) };
                 if big { Ok(Progress::Work(Box::new(move || Box::new(work())))) } else { self.tell(work(), out) }
             }

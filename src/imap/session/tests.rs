@@ -61,7 +61,7 @@ fn a_search_for_much_lets_others_in_between() {
     let mut steps = |keys: usize| {
         let before = client.steps;
         let said = client.says(&format!("d search{}\r\n", " or header x y header x y".repeat(keys)));
-        assert!(said.starts_with("* SEARCH\r\nd OK"), "{said}");
+        assert!(said.contains("* SEARCH\r\nd OK"), "{said}");
         client.steps - before
     };
     let (few, many) = (steps(1), steps(50));

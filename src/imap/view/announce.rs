@@ -39,6 +39,11 @@ impl View {
         !self.queue.is_empty()
     }
 
+    /// Numbers and UIDs of messages whose EXPUNGE is queued, ascending; the numbers are those that the client knows.
+    pub fn leaving(&self) -> &[(u32, u32)] {
+        &self.queue.expunged
+    }
+
     /// Write queued announcements until the output is full. Returns whether all are written. With `with_uid`, FETCH
     /// responses have the UID (RFC 3501 6.4.8: in answers to UID commands).
     pub fn flush(
