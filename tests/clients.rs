@@ -3,6 +3,8 @@
 //!
 //! An absent program is an error with `MAILCOTE_TESTS=strict`; otherwise the test says `skipped: needs X`.
 
+#[path = "clients/binding.rs"]
+mod binding;
 #[path = "clients/fetching.rs"]
 mod fetching;
 #[path = "clients/mutt.rs"]

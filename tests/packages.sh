@@ -4,7 +4,7 @@
 set -eu
 
 wanted="dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd postfix
-    mutt neomutt isync swaks msmtp fetchmail getmail6 procmail curl mandoc strace openssl ca-certificates socat python3
+    mutt neomutt isync swaks msmtp fetchmail getmail6 procmail curl mandoc strace openssl gsasl ca-certificates socat python3
     libio-socket-ssl-perl libnet-ssleay-perl libauthen-sasl-perl libdigest-hmac-perl"
 
 give_up() {

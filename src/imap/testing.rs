@@ -54,6 +54,13 @@ impl World {
         fs::read_dir(self.dir.path().join("mail").join(directory)).map_or(0, Iterator::count)
     }
 
+    /// Put files of these names into a directory of INBOX, as another program would.
+    pub fn put(&self, directory: &str, name: &str, bytes: &[u8]) {
+        let directory = self.dir.path().join("mail").join(directory);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join(name), bytes).unwrap();
+    }
+
     /// A client on loopback, greeted.
     pub fn client(&self) -> Client {
         let (local, remote) = (([127, 0, 0, 1], 143).into(), ([127, 0, 0, 1], 40_000).into());
@@ -107,6 +114,12 @@ impl Client {
         }
         self.input.extend(bytes);
         self.happens(Event::Input)
+    }
+
+    /// Send bytes and let the session make one step.
+    pub fn begins(&mut self, text: &str) {
+        self.input.extend(text.as_bytes());
+        self.want = self.session.step(Event::Input, &mut self.input, &mut Out::new());
     }
 
     pub fn login(&mut self) {

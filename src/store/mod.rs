@@ -45,7 +45,7 @@ const DIR_MODE: u32 = 0o700;
 
 pub use error::{Error, Result};
 pub use home::{Assumed, Home, Layout, Owner};
-pub use mailbox::{Change, Mailbox, Message, NewMessage, Pop3Lock, Reader, Status, Tour, Visited};
+pub use mailbox::{Change, Copying, Mailbox, Message, NewMessage, Pop3Lock, Reader, Status, Tour, Visited};
 pub use name::{Name, Role};
 pub use stores::{Settings, Store, Stores};
 pub use tree::{Charset, Folder};

@@ -1,11 +1,24 @@
 //! COPY and MOVE, also with UID (RFC 3501 6.4.7, RFC 6851), with COPYUID (RFC 4315).
+//!
+//! Both are jobs. COPY is all or nothing: its files are linked into the target's `tmp/` in bounded steps, and come into the folder together
+//! in the last one. MOVE is all or nothing for each message (RFC 6851 3.3), and goes on in steps of so many; other sessions see those that
+//! were moved. What was moved before an error is told with COPYUID and EXPUNGE before the NO.
 
-use crate::imap::job::{Begun, Call};
+use std::sync::Arc;
+
+use crate::imap::context::Context;
+use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::place::no_permission;
 use crate::imap::reply::Reply;
 use crate::imap::response;
-use crate::store::Mailbox;
 use crate::store::acl::Rights;
+use crate::store::{Copying, Mailbox};
+use crate::wire::Out;
+
+/// Messages linked or renamed in one step: some hundredths of a second, so that the others on this thread need not wait longer.
+const MESSAGES_A_STEP: usize = 1000;
+const COPIED: &str = "Copy completed";
+const MOVED: &str = "Move completed";
 
 pub(super) fn copy(call: Call<'_>) -> Result<Begun, Reply> {
     begin(call, false)
@@ -32,25 +45,81 @@ fn begin(mut call: Call<'_>, moves: bool) -> Result<Begun, Reply> {
     }
     let place = place?;
     let target = place.mailbox().map_err(Reply::target)?;
-    let done = if moves { "Move completed" } else { "Copy completed" };
     if uids.is_empty() {
-        return Ok(Reply::ok(done).into());
+        return Ok(Reply::ok(if moves { MOVED } else { COPIED }).into());
     }
-    let mailbox = &selected.mailbox;
-    let rights = place.rights;
-    let pairs = if moves { mailbox.move_as(&uids, &target, rights) } else { mailbox.copy_as(&uids, &target, rights) };
-    let pairs = pairs.map_err(Reply::target)?;
-    if pairs.is_empty() {
-        return Err(Reply::no("EXPUNGEISSUED", "All of these messages were expunged"));
-    }
-    let code = copy_uid(&target, &pairs);
-    call.context.target = Some(target);
+    let (from, rights) = (Arc::clone(&selected.mailbox), place.rights);
+    call.context.target = Some(Arc::clone(&target));
+    let pairs = Vec::new();
     if moves {
-        // RFC 6851 4.3: COPYUID in an untagged OK, before the EXPUNGE responses.
-        Reply::ok_code(code, "Moved").write("*", call.out);
-        return Ok(Reply::ok(done).into());
+        return Ok(Begun::Job(Box::new(Move { from, target, rights, uids, done: 0, pairs })));
     }
-    Ok(Reply::ok_code(code, done).into())
+    Ok(Begun::Job(Box::new(Copy { from, target, rights, uids, done: 0, copying: Copying::default() })))
+}
+
+/// The next messages of a job.
+fn some<'a>(uids: &'a [u32], done: &mut usize) -> &'a [u32] {
+    let from = *done;
+    *done = uids.len().min(from + MESSAGES_A_STEP);
+    &uids[from..*done]
+}
+
+struct Copy {
+    from: Arc<Mailbox>,
+    target: Arc<Mailbox>,
+    rights: Rights,
+    uids: Vec<u32>,
+    done: usize,
+    copying: Copying,
+}
+
+impl Job for Copy {
+    fn step(&mut self, _: &mut Context, _: Wake, _: &mut Out) -> Result<Progress, Reply> {
+        let some = some(&self.uids, &mut self.done);
+        self.from.copy_some(&mut self.copying, some, &self.target, self.rights).map_err(Reply::target)?;
+        if self.done < self.uids.len() {
+            return Ok(Progress::Continue);
+        }
+        let copying = std::mem::take(&mut self.copying);
+        let pairs = self.from.finish_copy(copying, &self.target).map_err(Reply::target)?;
+        if pairs.is_empty() {
+            return Err(all_gone());
+        }
+        Ok(Progress::Done(Reply::ok_code(copy_uid(&self.target, &pairs), COPIED)))
+    }
+}
+
+struct Move {
+    from: Arc<Mailbox>,
+    target: Arc<Mailbox>,
+    rights: Rights,
+    uids: Vec<u32>,
+    done: usize,
+    /// Old and new UIDs of what was moved.
+    pairs: Vec<(u32, u32)>,
+}
+
+impl Job for Move {
+    fn step(&mut self, _: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
+        let moved = self.from.move_as(some(&self.uids, &mut self.done), &self.target, self.rights);
+        let failed = moved.map(|pairs| self.pairs.extend(pairs)).err();
+        if failed.is_none() && self.done < self.uids.len() {
+            return Ok(Progress::Continue);
+        }
+        if !self.pairs.is_empty() {
+            // RFC 6851 4.3: COPYUID in an untagged OK, before the EXPUNGE responses; also of what was moved before an error.
+            Reply::ok_code(copy_uid(&self.target, &self.pairs), "Moved").write("*", out);
+        }
+        match failed {
+            Some(error) => Err(Reply::target(error)),
+            None if self.pairs.is_empty() => Err(all_gone()),
+            None => Ok(Progress::Done(Reply::ok(MOVED))),
+        }
+    }
+}
+
+fn all_gone() -> Reply {
+    Reply::no("EXPUNGEISSUED", "All of these messages were expunged")
 }
 
 /// RFC 4315 section 3: the sets correspond number by number.

@@ -216,3 +216,44 @@ fn random_conversations() {
     });
     run.unwrap();
 }
+
+/// COPY and MOVE of many messages are several steps, and one COPYUID in the order of the source.
+#[test]
+fn many_messages_are_copied_and_moved_in_steps() {
+    let world = World::new();
+    for n in 0..2500 {
+        world.put("new", &format!("1.M{n:06}P1.x,S=3,W=4"), b"a\n\n");
+    }
+    let mut client = world.client();
+    client.login();
+    client.says("a create Work\r\n");
+    client.says("b select INBOX\r\n");
+    let before = client.steps;
+    let said = client.says("c copy 1:* Work\r\n");
+    assert!(said.starts_with("c OK [COPYUID ") && said.contains(" 1:2500 1:2500]"), "{said}");
+    assert!(client.steps - before >= 3, "{} steps", client.steps - before);
+    let before = client.steps;
+    let said = client.says("d uid move 2:2500 Work\r\n");
+    assert!(said.starts_with("* OK [COPYUID ") && said.contains(" 2:2500 2501:4999]"), "{said}");
+    assert_eq!(said.matches(" EXPUNGE").count(), 2499);
+    assert!(client.steps - before >= 3, "{} steps", client.steps - before);
+    assert_eq!(world.files("tmp") + world.files(".Work/tmp"), 0);
+}
+
+/// A copy that is given up in the middle leaves nothing.
+#[test]
+fn a_copy_that_is_cut_off_leaves_nothing() {
+    let world = World::new();
+    for n in 0..2500 {
+        world.put("new", &format!("1.M{n:06}P1.x,S=3,W=4"), b"a\n\n");
+    }
+    let mut client = world.client();
+    client.login();
+    client.says("a create Work\r\n");
+    client.says("b select INBOX\r\n");
+    client.begins("c copy 1:* Work\r\n");
+    assert!(matches!(client.want, Want::Continue));
+    assert!(world.files(".Work/tmp") > 0);
+    drop(client);
+    assert_eq!(world.files(".Work/tmp") + world.files(".Work/new") + world.files(".Work/cur"), 0);
+}

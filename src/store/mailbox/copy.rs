@@ -43,6 +43,14 @@ impl Drop for Parked {
     }
 }
 
+/// A copy under way. Dropped before it is finished, it leaves nothing.
+#[derive(Default)]
+pub struct Copying {
+    sources: Vec<u32>,
+    parked: Vec<Parked>,
+    incoming: Vec<Incoming>,
+}
+
 /// What a copy takes along.
 struct Original {
     flags: Flags,
@@ -60,13 +68,19 @@ impl Mailbox {
 
     /// As [`Mailbox::copy`], for one who has these rights in the target: other flags are lost (RFC 4314 section 4).
     pub fn copy_as(&self, uids: &[u32], to: &Mailbox, rights: Rights) -> Result<Vec<(u32, u32)>> {
+        let mut copying = Copying::default();
+        self.copy_some(&mut copying, uids, to, rights)?;
+        self.finish_copy(copying, to)
+    }
+
+    /// The part of a copy that can be done in pieces: files into the target's `tmp/`, in the order of the calls, without any folder's lock.
+    pub fn copy_some(&self, copying: &mut Copying, uids: &[u32], to: &Mailbox, rights: Rights) -> Result<()> {
         if to.is_read_only() {
             return Err(Error::ReadOnly(to.dir.clone()));
         }
-        let (mut sources, mut parked, mut incoming) = (Vec::new(), Vec::new(), Vec::new());
         for &uid in uids {
             let Some((original, copy)) = self.park(uid, to, rights)? else { continue };
-            incoming.push(Incoming {
+            copying.incoming.push(Incoming {
                 path: copy.path.clone(),
                 base: original.base,
                 info: original.info,
@@ -74,9 +88,16 @@ impl Mailbox {
                 keywords: original.keywords,
                 guid: original.guid,
             });
-            parked.push(copy);
-            sources.push(uid);
+            copying.parked.push(copy);
+            copying.sources.push(uid);
         }
+        Ok(())
+    }
+
+    /// The part that is one step, since all or none comes into the folder (RFC 3501 6.4.7): a rename of each file, two syncs, one append to
+    /// the uidlist. Who changes the target meanwhile waits; who reads it does not. Returns (source, new) UIDs.
+    pub fn finish_copy(&self, copying: Copying, to: &Mailbox) -> Result<Vec<(u32, u32)>> {
+        let Copying { sources, mut parked, mut incoming } = copying;
         if sources.is_empty() {
             return Ok(Vec::new());
         }

@@ -67,6 +67,7 @@ use std::time::{Duration, Instant};
 
 pub use self::append::NewMessage;
 pub(super) use self::clean::clean;
+pub use self::copy::Copying;
 pub use self::facts::{Tour, Visited};
 pub use self::flags::Change;
 use self::history::History;
