@@ -63,12 +63,17 @@ given 9 messages in INBOX
 1< * SEARCH 2 6 8
 1< e6 OK …
 1> e7 SEARCH RETURN (SAVE PARTIAL 2:3 COUNT) 2,4:6,8
-# dovecot: differs, because it writes COUNT behind PARTIAL; their order is free
 1< * ESEARCH (TAG "e7") COUNT 5 PARTIAL (2:3 4:5)
 1< e7 OK …
 1> e8 search $
 1< * SEARCH 2 4 5 6 8
 1< e8 OK …
+1> e9 SEARCH RETURN (SAVE PARTIAL 2:3 COUNT MAX) 2,4:5
+1< * ESEARCH (TAG "e9") MAX 5 COUNT 3 PARTIAL (2:3 4:5)
+1< e9 OK …
+1> e10 search $
+1< * SEARCH 2 4 5
+1< e10 OK …
 # A result of nothing is a result.
 1> f1 search return (save min) deleted
 1< * ESEARCH (TAG "f1")
