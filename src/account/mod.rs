@@ -77,6 +77,8 @@ pub struct User {
     pub login: String,
     /// Where the mail is.
     pub home: Home,
+    /// How much mail there may be, as far as the user's line says.
+    pub quota: crate::store::quota::Limits,
 }
 
 /// Where mail for an address goes.

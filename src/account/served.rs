@@ -15,6 +15,7 @@ use super::password::{self, Stored};
 use super::users::{self, Line, Parsed};
 use super::watched::{Known, Vanished, Watched};
 use super::{Settings, User, domain, system};
+use crate::store::quota::Limits;
 use crate::store::{Home, Layout, Owner};
 
 mod masters;
@@ -140,7 +141,11 @@ impl Domain {
             (Ok(Some(known)), _) => {
                 let login = format!("{}@{}", known.name, self.name);
                 let home = Home { maildir: known.home.join("Maildir"), layout: self.making.layout, owner: known.owner };
-                Found::Yes(Arc::new(Account { user: Arc::new(User { login, home }), password: None, version: 0 }))
+                Found::Yes(Arc::new(Account {
+                    user: Arc::new(User { login, home, quota: Limits::default() }),
+                    password: None,
+                    version: 0,
+                }))
             }
             (Ok(None), None) => Found::No,
             (Ok(None), Some(reason)) | (Err(reason), _) => Found::Later(reason),
@@ -236,7 +241,7 @@ fn with_home(account: &Arc<Account>, lookup: Lookup) -> Found<Arc<Account>> {
             let mut home = account.user.home.clone();
             home.owner = known.owner;
             home.maildir = known.home.join(&home.maildir);
-            let user = Arc::new(User { login: account.user.login.clone(), home });
+            let user = Arc::new(User { login: account.user.login.clone(), home, quota: account.user.quota });
             Found::Yes(Arc::new(Account { user, password: account.password.clone(), version: account.version }))
         }
         Ok(None) => Found::Later(format!("{name} is in the users file but not a user of this system")),
@@ -339,7 +344,11 @@ impl Making {
             None => default,
         };
         let home = Home { maildir, layout: layout.flatten().unwrap_or(self.layout), owner: Owner::Daemon };
-        let user = Arc::new(User { login: format!("{}@{}", line.name, self.domain), home });
+        let user = Arc::new(User {
+            login: format!("{}@{}", line.name, self.domain),
+            home,
+            quota: Limits { storage: line.quota, messages: line.quota_messages },
+        });
         Account { user, password: line.password, version }
     }
 }

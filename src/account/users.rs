@@ -13,7 +13,8 @@
 //! |---|---|
 //! | `nologin` | no login; mail is still taken |
 //! | `mail=maildir:PATH[:LAYOUT=fs]` | the Maildir; `~` is the home |
-//! | `quota=5G`, `quota_rule=*:storage=5G` | how much mail the user may have |
+//! | `quota=5G`, `quota_messages=1000` | how much mail the user may have |
+//! | `quota_rule=*:storage=5G:messages=1000` | the same in Dovecot's words |
 //!
 //! uid, gid, gecos and shell are read over: mail of virtual users belongs to the account that the daemon runs as, and
 //! system users are looked up in the system.
@@ -44,6 +45,8 @@ pub struct Line {
     pub mail: Option<(String, Option<Layout>)>,
     /// Bytes of mail the user may have, if limited.
     pub quota: Option<u64>,
+    /// Messages the user may have, if limited.
+    pub quota_messages: Option<u64>,
 }
 
 /// What a line of the file is.
@@ -133,7 +136,7 @@ fn fields(number: usize, text: &str, name: &str) -> Result<Line, Problem> {
     }
     let extra = field.nth(1);
     let home = home.map(|(_, home)| PathBuf::from(home));
-    let mut line = Line { name: name.to_owned(), password, home, mail: None, quota: None };
+    let mut line = Line { name: name.to_owned(), password, home, mail: None, quota: None, quota_messages: None };
     if let Some((start, extra)) = extra {
         for word in extra.split(' ').filter(|word| !word.is_empty()) {
             extra_field(&mut line, word).map_err(|message| {
@@ -151,6 +154,7 @@ fn extra_field(line: &mut Line, word: &str) -> Result<(), String> {
     match key.strip_prefix("userdb_").unwrap_or(key) {
         "nologin" => line.password = None,
         "quota" => line.quota = Some(size(value).ok_or_else(|| format!("quota {value:?} is not a size such as 5G"))?),
+        "quota_messages" => line.quota_messages = Some(messages(value)?),
         "quota_rule" => {
             // Dovecot: mailbox mask, then limits; only the rule for the whole account concerns us.
             if let Some(limits) = value.strip_prefix("*:") {
@@ -159,6 +163,9 @@ fn extra_field(line: &mut Line, word: &str) -> Result<(), String> {
                         line.quota =
                             Some(size(text).ok_or_else(|| format!("quota {text:?} is not a size such as 5G"))?);
                     }
+                    if let Some(text) = limit.strip_prefix("messages=") {
+                        line.quota_messages = Some(messages(text)?);
+                    }
                 }
             }
         }
@@ -166,6 +173,10 @@ fn extra_field(line: &mut Line, word: &str) -> Result<(), String> {
         _ => {}
     }
     Ok(())
+}
+
+fn messages(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("quota {text:?} is not a number of messages"))
 }
 
 /// `maildir:PATH[:LAYOUT=fs]`, as Dovecot's mail_location.

@@ -37,6 +37,7 @@ impl Config {
             default_folders: self.mail.folders.clone(),
             mailbox_names: self.mail.mailbox_names,
             mount_point: self.mail.mount_point.clone(),
+            quota: self.quota,
         }
     }
 

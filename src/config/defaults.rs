@@ -69,6 +69,10 @@ junk = "Junk"
 trash = "Trash"
 archive = "Archive"
 
+[quota]
+storage = ""
+messages = 0
+
 [sharing]
 prefix = "shared"
 anyone = false

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::account::{OAuth, Scram};
-use crate::store::{Charset, Layout, Name, Role};
+use crate::store::{Charset, Layout, Name, Role, quota};
 use crate::wire::Network;
 
 mod convert;
@@ -61,6 +61,8 @@ pub struct Config {
     pub oauth: Option<Tokens>,
     /// Where and how mail is kept.
     pub mail: Mail,
+    /// How much mail an account may have that has no limits of its own.
+    pub quota: quota::Limits,
     /// How users share folders.
     pub sharing: Sharing,
     /// What clients are told of this server.
@@ -336,6 +338,10 @@ impl Config {
                 coexist: r.get("mail.coexist", value::switch),
                 mount_point: r.get("mail.mount_point", value::mount_point),
                 folders: folders(r),
+            },
+            quota: quota::Limits {
+                storage: r.get("quota.storage", value::size_if_any),
+                messages: r.get("quota.messages", value::number_if_any),
             },
             sharing: Sharing {
                 prefix: r.get("sharing.prefix", value::level),

@@ -51,6 +51,20 @@ pub fn text(value: &Value<'_>) -> Read<String> {
     }
 }
 
+/// As [`size`]; the empty string is none.
+pub fn size_if_any(value: &Value<'_>) -> Read<Option<u64>> {
+    if value.get_ref().as_str() == Some("") { Ok(None) } else { size(value).map(Some) }
+}
+
+/// A whole number; 0 is none.
+pub fn number_if_any(value: &Value<'_>) -> Read<Option<u64>> {
+    match integer(value).map(u64::try_from) {
+        Some(Ok(number)) => Ok(Some(number).filter(|number| *number > 0)),
+        Some(Err(_)) => bad(value, "this must not be below 0"),
+        None => wrong_type(value, "a whole number"),
+    }
+}
+
 /// The name of a folder on the first level, if any.
 pub fn level(value: &Value<'_>) -> Read<Option<String>> {
     let text = text(value)?;

@@ -93,6 +93,8 @@ pub struct Selected {
     pub view: View,
     /// What the user may do there.
     pub rights: Rights,
+    /// Whose it is, if it is another user's.
+    pub owner: Option<String>,
     /// Opened by EXAMINE, or nothing can be changed there.
     pub read_only: bool,
     /// Raised when the folder changes.

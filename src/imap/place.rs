@@ -212,7 +212,10 @@ impl Context {
             return None;
         }
         match self.shared.stores.open(&user.home) {
-            Ok(store) => Some((store, user)),
+            Ok(store) => {
+                store.set_limits(user.quota);
+                Some((store, user))
+            }
             Err(error) => {
                 tracing::warn!(user = user.login, %error, "shared folders of this user cannot be opened");
                 None

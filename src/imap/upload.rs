@@ -126,7 +126,15 @@ impl Upload {
         let Some(now) = &mut self.now else { return Err(Reply::bad("Expected a message")) };
         now.size = now.size.saturating_add(size);
         now.checks = checks;
-        if now.size > self.limit { Err(too_big(self.limit)) } else { Ok(()) }
+        if now.size > self.limit {
+            return Err(too_big(self.limit));
+        }
+        // RFC 9208 section 4.3.1; all messages of the command together.
+        let size = now.size + self.done.iter().map(|(draft, ..)| draft.disk_size()).sum::<u64>();
+        match &self.folder {
+            Some(folder) => Ok(folder.store.has_quota_for(size, self.done.len() as u64 + 1, false)?),
+            None => Ok(()),
+        }
     }
 
     /// The folder that is written to, once a message began.

@@ -156,7 +156,11 @@ impl Commit {
             },
         };
         // A failed sync is final for its file: the draft is dropped, and with it the descriptor.
-        let made = made.and_then(|mut draft| draft.close().map(|()| draft));
+        let made = made.and_then(|mut draft| {
+            // Once more: RCPT knew only what MAIL had announced.
+            place.store.has_quota_for(draft.disk_size(), 1, true)?;
+            draft.close().map(|()| draft)
+        });
         if let Err(error) = &made
             && self.is_all_or_nothing()
         {

@@ -28,6 +28,7 @@ mod mounts;
 mod name;
 mod open;
 mod process;
+pub mod quota;
 pub mod record;
 mod room;
 mod stores;

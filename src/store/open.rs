@@ -33,6 +33,7 @@ impl Store {
                 let _owner = self.assume()?;
                 let dir = self.tree.find(name)?;
                 let mailbox = Mailbox::load(Arc::clone(&self.process), &self.home.maildir, dir, self.home.owner)?;
+                mailbox.count_for(&self.quota);
                 let mailbox = Arc::new(mailbox);
                 self.open_table().insert(name.clone(), Arc::downgrade(&mailbox));
                 mailbox
@@ -76,6 +77,7 @@ impl Store {
         let new = dir.join("new");
         let name = filename::with_sizes(draft.base(), draft.disk_size(), draft.wire_size());
         let target = new.join(&name);
+        let change = self.quota.begin();
         place(draft.path(), &target)?;
         if let Err(e) = self.process.syncs.now(&new) {
             // The sender is told to try again: what it sends then must not be the second of its kind.
@@ -83,6 +85,7 @@ impl Store {
             draft.placed();
             return Err(Error::io(&new, e));
         }
+        change.came(std::iter::once(draft.disk_size()));
         draft.placed();
         if let Some(mailbox) = self.open_already(folder) {
             mailbox.delivered(name.as_bytes());

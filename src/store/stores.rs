@@ -19,6 +19,7 @@ use super::kept::Kept;
 use super::mailbox::clean;
 use super::metadata::Feed;
 use super::process::Process;
+use super::quota::{Limits, Quota};
 use super::tree::{self, Folder, Moved, Tree};
 use super::{Assumed, Charset, Error, Home, Mailbox, Name, Result, Role, subscriptions};
 
@@ -42,6 +43,8 @@ pub struct Settings {
     pub mailbox_names: Option<Charset>,
     /// A directory that must be a mount point before a home below it is made.
     pub mount_point: Option<PathBuf>,
+    /// How much mail an account may have that has no limits of its own.
+    pub quota: Limits,
 }
 
 /// The process's table of open accounts. Cheap to clone.
@@ -81,6 +84,8 @@ pub struct Store {
     pub(super) me: Weak<Store>,
     /// Changed annotations.
     pub(super) feed: Feed,
+    /// How much mail there is and may be.
+    pub(super) quota: Arc<Quota>,
 }
 
 impl Stores {
@@ -160,8 +165,8 @@ impl Store {
         drop(assumed);
         let (open, opening, plenty) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (kept, me) = (Weak::new(), Weak::new());
-        let feed = Feed::default();
-        Ok(Store { home: home.clone(), settings, tree, open, opening, plenty, process, kept, me, feed })
+        let (feed, quota) = (Feed::default(), Arc::new(Quota::new(root)));
+        Ok(Store { home: home.clone(), settings, tree, open, opening, plenty, process, kept, me, feed, quota })
     }
 
     /// Is INBOX where it was when the account was opened?
@@ -209,7 +214,15 @@ impl Store {
     /// Remove a folder with its messages. Children stay, and so does a subscription (RFC 3501 section 6.3.6).
     pub fn delete(&self, name: &Name) -> Result<()> {
         let _owner = self.assume()?;
-        self.undisturbed(|folder| folder == name, || self.tree.delete(name).map(|moved| vec![moved]))
+        let change = self.quota.begin();
+        let mut sizes = Vec::new();
+        let delete = || {
+            sizes = self.sizes_in(&self.tree.find(name)?)?;
+            self.tree.delete(name).map(|moved| vec![moved])
+        };
+        self.undisturbed(|folder| folder == name, delete)?;
+        change.went(sizes.into_iter());
+        Ok(())
     }
 
     /// Rename a folder with its children; renaming INBOX moves its messages into the new folder and leaves its children

@@ -171,7 +171,9 @@ fn configuration(root: &Path, service: Service, clear: bool, owner: Option<u32>)
     let domain = root.join("domains/demo.test");
     fs::create_dir_all(&domain).map_err(|e| e.to_string())?;
     let ids = owner.map_or(String::new(), |uid| format!(":{uid}:{uid}"));
-    let users = format!("alice:{{PLAIN}}alice-secret{ids}\nbob:{{PLAIN}}bob-secret\n");
+    let users = format!(
+        "alice:{{PLAIN}}alice-secret{ids}\nbob:{{PLAIN}}bob-secret\nsmall:{{PLAIN}}small-secret::::::quota=2k quota_messages=3\n"
+    );
     fs::write(domain.join("users"), users).map_err(|e| e.to_string())?;
     fs::write(domain.join("aliases"), "team: alice, bob\n").map_err(|e| e.to_string())?;
     let address = format!("\"127.0.0.1:{}\"", free_port()?);

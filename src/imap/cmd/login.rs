@@ -64,6 +64,7 @@ impl Job for Attempt {
 
 fn grant(context: &mut Context, user: Arc<User>, seat: Seat) -> Result<Reply, Reply> {
     let store = context.shared.stores.open(&user.home)?;
+    store.set_limits(user.quota);
     context.state = State::Authenticated(Access { user, seat, store });
     // RFC 3501 7.1: the capabilities after login, without the client asking.
     Ok(Reply::ok_code(format!("CAPABILITY {}", capability::list(context)), "Logged in"))

@@ -16,6 +16,7 @@ pub mod expunge;
 pub mod fetch;
 pub mod getacl;
 pub mod getmetadata;
+pub mod getquota;
 pub mod id;
 pub mod idle;
 pub mod list;
@@ -145,6 +146,8 @@ pub static TABLE: &[Row] = {
         row("GETACL", S::LOGGED_IN, All, getacl::begin),
         row("LISTRIGHTS", S::LOGGED_IN, All, listrights::begin),
         row("MYRIGHTS", S::LOGGED_IN, All, myrights::begin),
+        row("GETQUOTA", S::LOGGED_IN, All, getquota::begin),
+        row("GETQUOTAROOT", S::LOGGED_IN, All, getquota::root),
         row("GETMETADATA", S::LOGGED_IN, All, getmetadata::begin),
         Row { literal: Some(setmetadata::announced), ..row("SETMETADATA", S::LOGGED_IN, All, setmetadata::begin) },
         row("IDLE", S::LOGGED_IN, All, idle::begin),

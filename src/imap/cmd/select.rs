@@ -50,6 +50,7 @@ fn begin(mut call: Call<'_>, examine: bool) -> Result<Begun, Reply> {
 fn open(call: &Call<'_>, name: Name, examine: bool) -> Result<(Selected, u32), Reply> {
     let place = call.context.place_with(&name, Rights::READ)?;
     let (mailbox, rights) = (place.mailbox()?, place.rights);
+    let owner = place.owner;
     let read_only = examine || mailbox.is_read_only() || !rights.has_any(Rights::CHANGING);
     // First the ear, then the eye: what happens between the two is noticed.
     let notice = Notice::new();
@@ -58,7 +59,7 @@ fn open(call: &Call<'_>, name: Name, examine: bool) -> Result<(Selected, u32), R
     let mut view = View::open(&mailbox, examine);
     view.permit(rights);
     Ok((
-        Selected { name, mailbox, view, rights, read_only, notice, memory: None, updates: Updates::default() },
+        Selected { name, mailbox, view, rights, owner, read_only, notice, memory: None, updates: Updates::default() },
         uid_next,
     ))
 }

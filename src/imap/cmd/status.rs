@@ -41,6 +41,7 @@ pub(super) fn write(name: &Name, items: &[StatusItem], mailbox: &Mailbox, contex
                 StatusItem::UidValidity => status.uid_validity.into(),
                 StatusItem::Unseen => status.unseen.into(),
                 StatusItem::Deleted => status.deleted.into(),
+                StatusItem::DeletedStorage => mailbox.deleted_size(),
                 StatusItem::HighestModseq => status.highest_modseq,
                 StatusItem::Size => mailbox.size(),
                 StatusItem::AppendLimit => context.append_limit(),

@@ -17,6 +17,8 @@ pub enum StatusItem {
     Unseen,
     /// Messages with \Deleted (RFC 9051).
     Deleted,
+    /// Bytes of the messages with \Deleted (RFC 9208).
+    DeletedStorage,
     /// The highest mod-sequence (RFC 7162).
     HighestModseq,
     /// Bytes of all messages (RFC 8438).
@@ -29,13 +31,14 @@ pub enum StatusItem {
 
 impl StatusItem {
     /// Items and their names.
-    pub const TABLE: [(StatusItem, &'static str); 10] = [
+    pub const TABLE: [(StatusItem, &'static str); 11] = [
         (StatusItem::Messages, "MESSAGES"),
         (StatusItem::Recent, "RECENT"),
         (StatusItem::UidNext, "UIDNEXT"),
         (StatusItem::UidValidity, "UIDVALIDITY"),
         (StatusItem::Unseen, "UNSEEN"),
         (StatusItem::Deleted, "DELETED"),
+        (StatusItem::DeletedStorage, "DELETED-STORAGE"),
         (StatusItem::HighestModseq, "HIGHESTMODSEQ"),
         (StatusItem::Size, "SIZE"),
         (StatusItem::MailboxId, "MAILBOXID"),

@@ -11,6 +11,7 @@ use super::super::draft::{Draft, place};
 use super::super::filename::{self, MessageName};
 use super::super::journal::{self, Known, Record as Note};
 use super::super::lock::Lock;
+use super::super::quota::size_of;
 use super::super::watch::Which;
 use super::super::{Error, Result};
 use super::refresh::Effort;
@@ -87,10 +88,13 @@ impl Mailbox {
             self.refresh_locked(disk, Effort::Scan)?;
         };
         let mut done = 0;
+        let change = self.quota.get().map(|quota| quota.begin());
         let renamed = self.rename_all(incoming, &files, &mut done);
         let result = renamed.and_then(|()| self.enroll(disk, lock, incoming, &files));
         if result.is_err() {
             self.take_back(&incoming[..done], &files);
+        } else if let Some(change) = change {
+            change.came(files.iter().filter_map(|file| size_of(&self.subdirectory(file.place), &file.name)));
         }
         self.own_change(disk);
         result

@@ -17,9 +17,10 @@ use nix::fcntl::OFlag;
 
 use super::super::acl::Rights;
 use super::super::filename::{self, MessageName};
+use super::super::quota::size_of;
 use super::super::watch::Which;
 use super::super::{Error, FILE_MODE, Owner, Result};
-use super::append::Incoming;
+use super::append::{Incoming, target};
 use super::message::{guid, guid_field};
 use super::refresh::Effort;
 use super::{Disk, MAX_LOOKS, Mailbox, Working};
@@ -207,8 +208,13 @@ impl Mailbox {
         if sources.is_empty() {
             return Ok(Vec::new());
         }
+        let change = self.quota.get().map(|quota| quota.begin());
         let kept = self.keep_moved(&sources, &incoming);
         let new = to.take_in_files(&mut there, &incoming).inspect_err(|_| drop_links(&kept))?;
+        if let Some(change) = change {
+            let files = incoming.iter().map(target);
+            change.went(files.filter_map(|file| size_of(&to.subdirectory(file.place), &file.name)));
+        }
         drop(there);
         let from = |place| incoming.iter().any(|one| one.path.starts_with(self.subdirectory(place)));
         self.sync_removed_from(&mut here, [from(Which::New), from(Which::Cur)])?;

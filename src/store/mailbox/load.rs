@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
 use super::super::cache::Cache;
@@ -84,6 +84,7 @@ impl Mailbox {
             read_only: AtomicBool::new(read_only),
             closed: AtomicBool::new(false),
             counted: AtomicBool::new(false),
+            quota: OnceLock::new(),
             in_pop3: AtomicBool::new(false),
             passed_over: Mutex::default(),
             pending: Arc::new(Pending::default()),

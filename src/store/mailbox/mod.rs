@@ -62,7 +62,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+};
 use std::time::{Duration, Instant};
 
 pub use self::append::NewMessage;
@@ -83,6 +85,7 @@ use super::home::Assumed;
 use super::journal::Journal;
 use super::keywords::Keywords;
 use super::process::Process;
+use super::quota::Quota;
 use super::uidlist::{Record, UidList};
 use super::watch::{Looking, Which};
 use super::{Error, Owner, Result};
@@ -108,6 +111,8 @@ pub struct Mailbox {
     passed_over: Mutex<Vec<Raiser>>,
     /// Sizes were counted that the uidlist does not have yet.
     counted: AtomicBool,
+    /// How much mail the account has; a folder that was opened without an account keeps no count.
+    quota: OnceLock<Arc<Quota>>,
     pending: Arc<Pending>,
     keeping: Keeping,
     cache: Cache,
@@ -242,6 +247,11 @@ impl Mailbox {
     /// Tell that `name` was delivered into `new/` and is on the disk for good.
     pub(super) fn delivered(&self, name: &[u8]) {
         self.pending.delivered(name);
+    }
+
+    /// The folder is of this account.
+    pub(super) fn count_for(&self, quota: &Arc<Quota>) {
+        self.quota.get_or_init(|| Arc::clone(quota));
     }
 
     /// Who does the work, and nobody else meanwhile. In this order: identity first, so that nobody waits on us for it.

@@ -9,6 +9,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::super::journal::{self, Record as Note};
+use super::super::quota::size_of;
 use super::super::watch::Which;
 use super::super::{Error, Result};
 use super::refresh::Effort;
@@ -38,12 +39,15 @@ impl Mailbox {
     }
 
     pub(super) fn remove_locked(&self, disk: &mut Disk, uids: &[u32], only: Flags) -> Result<Vec<u32>> {
-        let (mut removed, mut kept) = (Vec::new(), Vec::new());
+        let change = self.quota.get().map(|quota| quota.begin());
+        let (mut removed, mut kept, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
         let mut touched = [false; 2];
         let mut failure = None;
         for &uid in uids {
+            let size = change.as_ref().and_then(|_| self.stored_size(uid));
             match self.unlink_one(disk, uid, only, &mut kept) {
                 Ok(Some(place)) => {
+                    sizes.extend(size);
                     touched[usize::from(place == Which::Cur)] = true;
                     removed.push(uid);
                 }
@@ -58,6 +62,9 @@ impl Mailbox {
             // Not for good on the disk: nobody is told, and a scan will find what there is.
             self.pending.rescan();
             return Err(e);
+        }
+        if let Some(change) = change {
+            change.went(sizes.into_iter());
         }
         self.own_change(disk);
         removed.sort_unstable();
@@ -76,6 +83,13 @@ impl Mailbox {
             disk.left_new = false;
         }
         Ok(())
+    }
+
+    /// Bytes of a message on disk, as its name or its file tells.
+    fn stored_size(&self, uid: u32) -> Option<u64> {
+        let state = self.state();
+        let (_, entry) = state.table.get(uid)?;
+        size_of(&self.subdirectory(entry.place), &entry.name)
     }
 
     /// Unlink the file of `uid`; where it was. `None` if it is gone or has lost the flags in `only`.

@@ -1,6 +1,7 @@
 //! A folder's counters.
 
 use super::super::filename::MessageName;
+use super::super::quota::size_of;
 use super::Mailbox;
 use super::message::known_size;
 use crate::mail::Flags;
@@ -25,6 +26,15 @@ pub struct Status {
 }
 
 impl Mailbox {
+    /// STATUS DELETED-STORAGE (RFC 9208 section 4.1.4): bytes on disk of the messages with \Deleted, which is what the quota gets back.
+    pub fn deleted_size(&self) -> u64 {
+        let Ok(_owner) = self.assume() else { return 0 };
+        let state = self.state();
+        let both = state.table.messages().iter().zip(state.table.entries());
+        let deleted = both.filter(|(message, _)| message.flags.has(Flags::DELETED));
+        deleted.filter_map(|(_, entry)| size_of(&self.subdirectory(entry.place), &entry.name)).sum()
+    }
+
     /// STATUS SIZE: not less than all messages together (RFC 8438 section 3). Exact where the names or the uidlist tell the sizes with
     /// CRLF; where they do not, twice the size on disk, which no message can be larger than. So no file is read.
     pub fn size(&self) -> u64 {

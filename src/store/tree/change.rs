@@ -24,7 +24,7 @@ use crate::fsio;
 use crate::store::{Error, Layout, Name, Result, Role, filename, uidlist, uidvalidity};
 
 /// Folders a tree can have. Listing must fit into one step of a session.
-const MAX_FOLDERS: usize = 10_000;
+pub const MAX_FOLDERS: usize = 10_000;
 /// Beginning of the name that a deleted folder has until it is empty. Two dots: not a folder to any Maildir++ program.
 const TRASHED: &str = "..mailcote-trashed-";
 /// How long a delete unlinks files; what is left goes next time. Bounds a session's step.

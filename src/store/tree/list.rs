@@ -54,6 +54,11 @@ impl Tree {
         Ok([inbox].into_iter().chain(all).map(folder).collect())
     }
 
+    /// The directories of all folders but INBOX, below the root.
+    pub fn folder_directories(&self) -> Result<Vec<PathBuf>> {
+        self.folders().map(|folders| folders.into_values().collect())
+    }
+
     /// Every folder but INBOX with its directory below the root.
     pub(super) fn folders(&self) -> Result<BTreeMap<Name, PathBuf>> {
         let spelling = self.spelling();

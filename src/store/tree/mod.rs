@@ -21,7 +21,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use change::Moved;
+pub use change::{MAX_FOLDERS, Moved};
 pub(super) use facts::Facts;
 pub use list::Folder;
 pub use spelling::{Charset, Spelling};
