@@ -19,7 +19,8 @@ status=0
 for target; do
     mkdir -p "corpus/$target" "artifacts/$target"
     dictionary=
-    [ -f "dictionaries/$target.dict" ] && dictionary="-dict=dictionaries/$target.dict"
+    words=${target%%_*}
+    [ -f "dictionaries/$words.dict" ] && dictionary="-dict=dictionaries/$words.dict"
     echo "== $target: $minutes minutes"
     "target/$host/release/$target" "corpus/$target" -artifact_prefix="artifacts/$target/" $dictionary \
         -max_total_time=$((minutes * 60)) -rss_limit_mb=512 -malloc_limit_mb=64 -timeout=10 -max_len=16384 -print_final_stats=1 || status=1

@@ -62,6 +62,19 @@ do fail EIO at syncdir of Maildir/cur/
 do heal
 1> j noop
 1< j OK …
+# STORE: what was not renamed is not changed. The directory's own sync comes later, and is not waited for.
+do fail ENOSPC at rename of Maildir/cur/
+1> p store 1 +flags (\\Flagged)
+1< p NO [UNAVAILABLE] …
+do heal
+1> q fetch 1 flags
+1! * 1 FETCH …Flagged…
+1<~ q OK …
+do fail EIO at syncdir of Maildir/cur/
+1> r store 1 +flags (\\Flagged)
+1< * 1 FETCH (FLAGS …\\Flagged…
+1< r OK …
+do heal
 # CREATE, RENAME, DELETE, SUBSCRIBE.
 do fail EIO at syncdir of Maildir/
 1> k create New
