@@ -201,7 +201,7 @@ impl Context {
     fn follow_selected(&mut self) {
         let open = match &self.state {
             State::Selected(access, selected) if self.may_be_elsewhere(&selected.name) => {
-                let place = self.place(&selected.name).ok().filter(|place| place.owner.is_some());
+                let place = self.place_with(&selected.name, Rights::LOOKUP).ok().filter(|place| place.owner.is_some());
                 let login = access.user.login.to_lowercase();
                 place.map(|place| (place.store, Foreign { names: (place.name, selected.name.clone()), login }))
             }

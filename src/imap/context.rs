@@ -165,6 +165,11 @@ impl Context {
     /// Write what changed in the open mailbox, if one is open, until the output is full; returns whether all is written. A session that was
     /// only `woken` does not wait for one that is at work: it is woken again.
     pub fn announce(&mut self, expunges: bool, with_uid: bool, woken: bool, out: &mut Out) -> store::Result<bool> {
+        self.renew_rights()?;
+        if !self.may_read_selected() {
+            // RFC 4314 section 6: as if it did not exist.
+            return Err(store::Error::NotFound);
+        }
         self.announce_annotations(out);
         let enabled = self.enabled;
         let State::Selected(_, selected) = &mut self.state else {

@@ -10,9 +10,10 @@
 //! Sharing works among virtual users only. The mail of a system user belongs to him, and the kernel keeps every other user's thread out
 //! of it; to share it the server would have to act as one user on behalf of another, which is what that separation is there to prevent.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::context::{Access, Context};
+use super::context::{Access, Context, State};
 use super::pattern::Pattern;
 use super::reply::Reply;
 use crate::account::User;
@@ -130,6 +131,31 @@ impl Context {
         if owner.is_some() { Err(no_permission()) } else { Ok((store, name, None)) }
     }
 
+    /// Look again what the user may do in the mailbox that is open, if it is somebody else's: rights that were taken away are gone
+    /// at once, and [`Rights::NONE`] is left where he may not read it any more. More rights than at SELECT do not make it READ-WRITE.
+    pub fn renew_rights(&mut self) -> Result<(), Error> {
+        let State::Selected(_, selected) = &self.state else { return Ok(()) };
+        if !self.may_be_elsewhere(&selected.name) {
+            return Ok(());
+        }
+        let rights = match self.place(&selected.name) {
+            Ok(place) if place.rights.has(Rights::READ) => place.rights,
+            Ok(_) | Err(Error::NotFound) => Rights::NONE,
+            Err(error) => return Err(error),
+        };
+        if let State::Selected(_, selected) = &mut self.state {
+            selected.rights = rights;
+            selected.read_only |= !rights.has_any(Rights::CHANGING);
+            selected.view.permit(rights);
+        }
+        Ok(())
+    }
+
+    /// May the user still read the mailbox that is open, if one is?
+    pub fn may_read_selected(&self) -> bool {
+        !matches!(&self.state, State::Selected(_, selected) if !selected.rights.has(Rights::READ))
+    }
+
     /// Is the name below the prefix of other users' folders, of one who shares with this user?
     pub fn is_elsewhere(&self, name: &Name) -> bool {
         matches!(self.locate(name), Ok((_, _, Some(_))) | Err(_))
@@ -154,21 +180,35 @@ impl Context {
         }
         for owner in owners.iter().take(MAX_OWNERS) {
             let Some((store, _)) = self.owner(owner) else { continue };
-            for folder in store.folders()?.into_iter().filter(|folder| folder.exists) {
+            // What is wrong with somebody else's mail does not keep this user's from being listed.
+            let folders = store.folders().unwrap_or_else(|error| {
+                tracing::warn!(owner, %error, "shared folders of this user cannot be listed");
+                Vec::new()
+            });
+            for folder in folders.into_iter().filter(|folder| folder.exists) {
                 let Ok(shown) = Name::parse(&format!("{}/{owner}/{}", sharing.prefix, folder.name)) else { continue };
                 let is_asked = || {
                     let mut levels = std::iter::successors(Some(shown.clone()), Name::parent);
                     levels.any(|level| patterns.iter().any(|pattern| pattern.matches(&level)))
                 };
                 // The ACL is read only of what can be listed.
-                if is_asked() && self.rights(&store, &folder.name, Some(owner))?.has(Rights::LOOKUP) {
+                let rights = || match self.rights(&store, &folder.name, Some(owner)) {
+                    Ok(rights) => rights,
+                    Err(error) => {
+                        // Deleted a moment ago, or it cannot be read.
+                        tracing::debug!(owner, folder = %folder.name, %error, "a shared folder is not listed");
+                        Rights::NONE
+                    }
+                };
+                if is_asked() && rights().has(Rights::LOOKUP) {
                     found.push(Folder { name: shown, role: None, exists: true });
                 }
             }
         }
-        let above: std::collections::BTreeSet<Name> =
+        let listed: HashSet<&Name> = found.iter().map(|folder| &folder.name).collect();
+        let above: BTreeSet<Name> =
             found.iter().flat_map(|folder| std::iter::successors(folder.name.parent(), Name::parent)).collect();
-        let missing = above.into_iter().filter(|name| !found.iter().any(|folder| folder.name == *name));
+        let missing = above.into_iter().filter(|name| !listed.contains(name));
         let missing: Vec<Folder> = missing.map(|name| Folder { name, role: None, exists: false }).collect();
         found.extend(missing);
         Ok(found)

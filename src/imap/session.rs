@@ -157,7 +157,10 @@ impl Imap {
             Ok((row, uid)) => match self.context.allows(row.states) {
                 Ok(()) => {
                     let running = Running { tag: tag.into(), row, uid };
-                    let begun = (row.begin)(Call { context: &mut self.context, tag, args, out, uid });
+                    let begun = match self.still_permitted(row) {
+                        Ok(()) => (row.begin)(Call { context: &mut self.context, tag, args, out, uid }),
+                        Err(reply) => Err(reply),
+                    };
                     // Whatever became of the command: a message that it did not take is dropped.
                     self.context.upload = None;
                     self.doing = match begun {
@@ -172,6 +175,14 @@ impl Imap {
         self.context.upload = None;
         refused.write(tag, out);
         self.count(&refused, out)
+    }
+
+    /// Another user's mailbox may be closed to this one while he has it open: then nothing is read from it or changed in it, and
+    /// the announcements behind the command find the same and end the conversation.
+    fn still_permitted(&mut self, row: &Row) -> Result<(), Reply> {
+        self.context.renew_rights()?;
+        let touches = row.states == cmd::States::SELECTED && row.announce != Announce::Nothing;
+        if touches && !self.context.may_read_selected() { Err(store::Error::NotFound.into()) } else { Ok(()) }
     }
 
     fn next_line(

@@ -56,7 +56,8 @@ fn open(call: &Call<'_>, name: Name, examine: bool) -> Result<(Selected, u32), R
     let notice = Notice::new();
     mailbox.listen(notice.raiser());
     let uid_next = mailbox.uid_next();
-    let mut view = View::open(&mailbox, examine);
+    // RFC 3501 6.3.2: who may change nothing takes no \Recent away either.
+    let mut view = View::open(&mailbox, read_only);
     view.permit(rights);
     Ok((
         Selected { name, mailbox, view, rights, owner, read_only, notice, memory: None, updates: Updates::default() },

@@ -94,7 +94,11 @@ fn restrict(arguments: &mut Arguments, rights: Rights) -> Result<(), Reply> {
     match arguments.change {
         Change::Replace if rights.has(Rights::FLAGS) => {}
         // Also flags that are not named are changed, as far as that is allowed.
-        Change::Replace if may_any || rights.has_any(Rights::FLAGS) => arguments.change = Change::ReplaceAs(rights),
+        Change::Replace if may_any || rights.has_any(Rights::FLAGS) => {
+            arguments.change = Change::ReplaceAs(rights);
+            // Or names of keywords that will not be set would fill the folder's table.
+            arguments.flags.restrict(rights);
+        }
         Change::Add | Change::Remove if is_all => {}
         Change::Add | Change::Remove if may_any => arguments.flags.restrict(rights),
         _ => return Err(no_permission()),
