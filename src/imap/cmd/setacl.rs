@@ -3,7 +3,7 @@
 use crate::imap::acl;
 use crate::imap::job::{Begun, Call};
 use crate::imap::reply::Reply;
-use crate::store::acl::Rights;
+use crate::store::acl::{Rights, shares};
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;
@@ -19,7 +19,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     if let (Some(sharing), false) = (context.sharing(), is_negative) {
         // First: a hint too many does no harm, one too few would hide the folder.
         let owner = place.owner.as_deref().unwrap_or(&context.access()?.user.login);
-        sharing.shares.add(owner, std::slice::from_ref(&identifier))?;
+        sharing.shares.add(owner, std::slice::from_ref(&identifier), || shares::shared_with(place.store.home()))?;
     }
     place.store.set_acl(&place.name, &identifier, is_negative, change, rights)?;
     Ok(Reply::ok("Setacl completed").into())

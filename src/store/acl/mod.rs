@@ -30,8 +30,9 @@ use crate::fsio;
 pub const FILE: &str = "dovecot-acl";
 /// Dovecot's cache of which folders have one.
 const LIST: &str = "dovecot-acl-list";
-/// Bytes that are read: five hundred entries with long names.
-const MAX_FILE: u64 = 256 * 1024;
+/// Bytes that are read: five hundred entries of the longest identifiers, quoted, and as much again of lines that are not ours. A larger file
+/// is an error, since its end may take rights away.
+const MAX_FILE: u64 = 2 << 20;
 
 /// What SETACL does to rights that are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +122,10 @@ impl Store {
 
 fn read(dir: &Path) -> Result<Acl> {
     let path = dir.join(FILE);
-    match fsio::read(&path, MAX_FILE) {
+    match fsio::read(&path, MAX_FILE + 1) {
+        Ok(bytes) if bytes.len() as u64 > MAX_FILE => {
+            Err(Error::io(&path, io::Error::new(io::ErrorKind::FileTooLarge, "larger than an ACL can be")))
+        }
         Ok(bytes) => Ok(Acl::parse(&String::from_utf8_lossy(&bytes))),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Acl::default()),
         Err(e) => Err(Error::io(&path, e)),
@@ -174,6 +178,16 @@ mod tests {
         assert_eq!(store.rights(&name("Z/B"), &bob).unwrap(), want);
         store.create(&name("INBOX/x"), None).unwrap();
         assert_eq!(store.rights(&name("INBOX/x"), &bob).unwrap(), Rights::NONE);
+        let long = |n| Identifier::User(format!("{n:03}{}@{}", "\"".repeat(317), "x".repeat(255)));
+        let mut many = Acl::default();
+        (0..file::MAX_ENTRIES - 2).for_each(|n| assert!(many.set(&long(n), n % 2 == 0, Rights::READ)));
+        write(&home.maildir.join(".Z.B.C"), &many).unwrap();
+        store.set_acl(&name("Z/B/C"), &long(498), true, Change::Replace, Rights::READ).unwrap();
+        store.set_acl(&name("Z/B/C"), &long(499), true, Change::Replace, Rights::READ).unwrap();
+        assert_eq!(store.acl(&name("Z/B/C")).unwrap().entries.len(), file::MAX_ENTRIES, "none is lost at the end");
+        assert!(store.set_acl(&name("Z/B/C"), &long(500), true, Change::Replace, Rights::READ).is_err());
+        fs::write(home.maildir.join(".Z.B.C").join(FILE), vec![b'\n'; MAX_FILE as usize + 1]).unwrap();
+        assert!(matches!(store.acl(&name("Z/B/C")), Err(Error::Io { .. })), "not as if it were cut off");
         store.delete(&name("Z/B/C")).unwrap();
         store.delete_acl(&name("Z/B"), &Identifier::User("bob".into()), false).unwrap();
         store.create(&name("Z/B/C"), None).unwrap();

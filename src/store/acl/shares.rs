@@ -11,7 +11,7 @@
 //!
 //! alice shares at least one folder with bob. It is only a hint: what bob may do is in the folders' `dovecot-acl`, which are read before
 //! anything is shown. A line too many costs a look; a line too few hides a folder. So lines are added, durably, before the SETACL that makes them
-//! true is answered, and are not taken away by DELETEACL. A durable file rather than one made anew at each start, because making it means reading every folder of every account;
+//! true is answered, and are taken away only when one owner has too many. A durable file rather than one made anew at each start, because making it means reading every folder of every account;
 //! it may be deleted: [`Shares::is_known`] is false then, and whoever knows all accounts adds what [`shared_with`] finds.
 //!
 //! Written whole, by rename, under a lock of its own.
@@ -33,6 +33,9 @@ use crate::fsio;
 const FILE: &str = "shared-mailboxes";
 /// Bytes that are read: a hundred thousand lines.
 const MAX_FILE: u64 = 16 << 20;
+/// Users with whom one owner shares. Past it, those with whom he does not any more are forgotten: SETACL takes any name, and one user must not
+/// fill the file of all.
+const MAX_OF_OWNER: usize = 500;
 
 type Stamp = (u64, u64, i64, i64);
 /// Owners by the user with whom they share; those who share with anyone under the empty name.
@@ -64,8 +67,14 @@ impl Shares {
         Ok(all.flatten().filter(|owner| **owner != login).cloned().collect())
     }
 
-    /// `owner` shares something with these, from now on.
-    pub fn add(&self, owner: &str, with: &[Identifier]) -> Result<()> {
+    /// `owner` shares something with these, from now on. `so_far` finds with whom he does already; it is asked only when there are lines
+    /// of too many. [`Error::Limit`] if those alone are too many.
+    pub fn add(
+        &self,
+        owner: &str,
+        with: &[Identifier],
+        so_far: impl FnOnce() -> Result<Vec<Identifier>>,
+    ) -> Result<()> {
         let (owner, domain) = (owner.to_lowercase(), domain_of(owner));
         let path = self.file(domain);
         let dir = path.parent().unwrap_or(&self.dir);
@@ -73,13 +82,17 @@ impl Shares {
         let _lock = Lock::take(dir, Guard::Shares, false)?;
         let mut owners = self.read(domain)?.as_deref().cloned().unwrap_or_default();
         let before = owners.clone();
-        for identifier in with {
-            let key = match identifier {
-                Identifier::User(login) => login.to_lowercase(),
-                Identifier::Anyone | Identifier::Authenticated => String::new(),
-                _ => continue,
-            };
-            owners.entry(key).or_default().insert(owner.clone());
+        note(&mut owners, &owner, with);
+        if with_how_many(&owners, &owner) > MAX_OF_OWNER && owners != before {
+            owners.retain(|_, of| {
+                of.remove(&owner);
+                !of.is_empty()
+            });
+            note(&mut owners, &owner, &so_far()?);
+            note(&mut owners, &owner, with);
+            if with_how_many(&owners, &owner) > MAX_OF_OWNER {
+                return Err(Error::Limit("folders are shared with too many users"));
+            }
         }
         if owners == before && path.exists() {
             return Ok(());
@@ -117,6 +130,21 @@ impl Shares {
         known.insert(domain.into(), (stamp, Arc::clone(&owners)));
         Ok(Some(owners))
     }
+}
+
+fn note(owners: &mut Owners, owner: &str, with: &[Identifier]) {
+    for identifier in with {
+        let key = match identifier {
+            Identifier::User(login) => login.to_lowercase(),
+            Identifier::Anyone | Identifier::Authenticated => String::new(),
+            _ => continue,
+        };
+        owners.entry(key).or_default().insert(owner.to_owned());
+    }
+}
+
+fn with_how_many(owners: &Owners, owner: &str) -> usize {
+    owners.values().filter(|of| of.contains(owner)).count()
 }
 
 fn parse(text: &str) -> Owners {
@@ -179,8 +207,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let shares = Shares::new(dir.path().join("shared"));
         assert!(shares.owners("bob@demo.test", true).unwrap().is_empty() && !shares.is_known("demo.test"));
-        shares.add("Alice@demo.test", &[Identifier::User("Bob@demo.test".into()), Identifier::Owner]).unwrap();
-        shares.add("carol@demo.test", &[Identifier::Anyone]).unwrap();
+        let none = || Ok(Vec::new());
+        shares.add("Alice@demo.test", &[Identifier::User("Bob@demo.test".into()), Identifier::Owner], none).unwrap();
+        shares.add("carol@demo.test", &[Identifier::Anyone], none).unwrap();
         let owners = |login: &str, anyone| shares.owners(login, anyone).unwrap().into_iter().collect::<Vec<_>>();
         assert_eq!(owners("bob@demo.test", true), ["alice@demo.test", "carol@demo.test"]);
         assert_eq!(owners("bob@demo.test", false), ["alice@demo.test"]);
@@ -190,5 +219,25 @@ mod tests {
         let want = "shared/shared-boxes/anyone/carol@demo.test\n1\n\
                     shared/shared-boxes/user/bob@demo.test/alice@demo.test\n1\n";
         assert_eq!(text, want);
+    }
+
+    #[test]
+    fn one_owner_does_not_fill_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let shares = Shares::new(dir.path().join("shared"));
+        let user = |n: usize| Identifier::User(format!("u{n}@demo.test"));
+        let many: Vec<Identifier> = (0..MAX_OF_OWNER).map(user).collect();
+        shares.add("carol@demo.test", &[user(7)], || panic!("few")).unwrap();
+        shares.add("alice@demo.test", &many, || panic!("just enough")).unwrap();
+        shares.add("alice@demo.test", &many[..1], || panic!("nothing new")).unwrap();
+        let all = || Ok(many.clone());
+        assert!(matches!(shares.add("alice@demo.test", &[user(MAX_OF_OWNER)], all), Err(Error::Limit(_))));
+        let with = |login: &str| shares.owners(login, false).unwrap().into_iter().collect::<Vec<_>>();
+        assert_eq!(with("u3@demo.test"), ["alice@demo.test"], "nothing is lost by it");
+        shares.add("alice@demo.test", &[user(MAX_OF_OWNER)], || Ok(vec![user(3)])).unwrap();
+        assert_eq!(with("u3@demo.test"), ["alice@demo.test"]);
+        assert_eq!(with(&format!("u{MAX_OF_OWNER}@demo.test")), ["alice@demo.test"]);
+        assert_eq!(with("u4@demo.test"), [""; 0], "shared no more, so forgotten");
+        assert_eq!(with("u7@demo.test"), ["carol@demo.test"]);
     }
 }

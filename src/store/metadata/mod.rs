@@ -18,7 +18,7 @@
 //! Written whole, by rename, under the folder's lock; on the disk when the call returns. A damaged file counts as empty and is
 //! logged; it is kept beside the new one (`.damaged`) when something is written. Leaves `mailcote.metadata.tmp` if cut short.
 //!
-//! Fails with [`Error::Limit`] where a folder would get more than [`MAX_ENTRIES`]; the size of a value is the protocol's to check
+//! Fails with [`Error::Limit`] where a folder would get more than [`MAX_ENTRIES`], or of a guest's more than [`MAX_GUEST`]; the size of a value is the protocol's to check
 //! ([`MAX_VALUE`]).
 
 mod dovecot;
@@ -36,12 +36,16 @@ use crate::fsio;
 
 /// Bytes in a value. RFC 5464 section 4.1 demands 1024; a signature with a small picture has some 30 KB.
 pub const MAX_VALUE: usize = 60 * 1024;
-/// Entries of a folder, or of the account, everybody's private ones included. RFC 5464 section 4.1 demands 10.
+/// Entries of a folder, or of the account: the owner's private ones and the shared ones. RFC 5464 section 4.1 demands 10.
 pub const MAX_ENTRIES: usize = 200;
+/// Private entries that one user can have on a folder that another shares with him: twice what RFC 5464 demands.
+pub const MAX_GUEST: usize = 20;
+/// Private entries of all such users of a folder. Counted apart, so that those who may only read a folder cannot keep its owner from noting anything.
+const MAX_GUESTS: usize = 400;
 /// Bytes in the name of an entry: names in use have 20 to 60.
 pub const MAX_NAME: usize = 255;
 /// Bytes that are read of a file: the greatest number of great values, escaped.
-const MAX_FILE: u64 = 2 * (MAX_VALUE as u64 + MAX_NAME as u64) * MAX_ENTRIES as u64;
+const MAX_FILE: u64 = 2 * (MAX_VALUE as u64 + 2 * MAX_NAME as u64) * (MAX_ENTRIES + MAX_GUESTS) as u64;
 /// A folder's file.
 const FOLDER_FILE: &str = "mailcote.metadata";
 /// The account's file.
@@ -87,13 +91,15 @@ impl Store {
             let _lock = Lock::take(dir, Guard::Folder, false)?;
             let mut all = self.read_annotations(of, &path)?;
             let before = all.entries.clone();
+            let had = all.counts(changes);
             for (entry, value) in changes {
                 match value {
                     Some(value) => drop(all.entries.insert(entry.clone(), value.clone())),
                     None => drop(all.entries.remove(entry)),
                 }
             }
-            if all.entries.len() > MAX_ENTRIES.max(before.len()) {
+            let has = all.counts(changes);
+            if (0..3).any(|n| has[n] > had[n].max([MAX_ENTRIES, MAX_GUESTS, MAX_GUEST][n])) {
                 return Err(Error::Limit("too many annotations"));
             }
             if all.entries != before {
@@ -148,6 +154,18 @@ impl Annotations {
         }
         tracing::error!(path = %path.display(), "not a file of annotations: ignored");
         Ok(Some(Annotations { damaged: true, ..Annotations::default() }))
+    }
+
+    /// How many there are: the owner's and shared ones, other users', and of those the ones of whom `changes` are.
+    fn counts(&self, changes: &[(Entry, Option<Vec<u8>>)]) -> [usize; 3] {
+        let guest = |(scope, _): &Entry| match scope {
+            Scope::Private(Some(login)) => Some(login.clone()),
+            _ => None,
+        };
+        let doer = changes.iter().find_map(|(entry, _)| guest(entry));
+        let guests: Vec<String> = self.entries.keys().filter_map(guest).collect();
+        let of_doer = guests.iter().filter(|login| Some(*login) == doer.as_ref()).count();
+        [self.entries.len() - guests.len(), guests.len(), of_doer]
     }
 
     fn parse(lines: &[u8]) -> Annotations {
@@ -306,6 +324,17 @@ mod tests {
         store.annotate(None, &many[1..], 1).unwrap();
         assert!(matches!(store.annotate(None, &many[..1], 1), Err(Error::Limit(_))));
         store.annotate(None, &[set(shared("/vendor/x/5"), b"new")], 1).unwrap();
+        // What guests note is counted apart from what the owner does, and of each guest.
+        let inbox = Name::inbox();
+        let guests = |user: usize, n| set((Scope::Private(Some(format!("u{user}@x"))), format!("/vendor/x/{n}")), b"v");
+        let of_one: Vec<_> = (0..=MAX_GUEST).map(|n| guests(0, n)).collect();
+        assert!(matches!(store.annotate(Some(&inbox), &of_one, 1), Err(Error::Limit(_))));
+        for user in 0..MAX_GUESTS / MAX_GUEST {
+            let all: Vec<_> = (0..MAX_GUEST).map(|n| guests(user, n)).collect();
+            store.annotate(Some(&inbox), &all, 1).unwrap();
+        }
+        assert!(matches!(store.annotate(Some(&inbox), &[guests(99, 1)], 1), Err(Error::Limit(_))));
+        store.annotate(Some(&inbox), &many[1..], 1).unwrap();
     }
 
     #[test]
