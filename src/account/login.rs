@@ -28,7 +28,7 @@ use super::oauth::Bearer;
 use super::scram::{Channel, Exchange};
 use super::served::{Account, Found};
 use super::step::{Mechanism, Refusal, Step};
-use super::{Accounts, Scram, domain};
+use super::{Accounts, MASTER_SEPARATOR, Scram, domain};
 use crate::notice::Raiser;
 use crate::wire::{Answer, Peer, Secret, Tls, Work, sasl};
 
@@ -308,8 +308,17 @@ impl Login {
             || matches!(self.accounts.login_account(authzid), Found::Yes(other) if other.user.login == account.user.login)
     }
 
+    /// The name whose password is guessed, as failures are counted: for `user*master` it is `*master` whoever the user is, or each user
+    /// would give new guesses at one password.
+    fn counted(&self) -> &str {
+        match self.name.rfind(MASTER_SEPARATOR).filter(|_| self.is_master) {
+            Some(at) => &self.name[at..],
+            None => &self.name,
+        }
+    }
+
     fn hold(&mut self, check: Check) -> Step {
-        let pause = self.accounts.slow.pause(self.ip, &self.name, Instant::now());
+        let pause = self.accounts.slow.pause(self.ip, self.counted(), Instant::now());
         if pause.is_zero() {
             return self.check(check);
         }
@@ -325,7 +334,7 @@ impl Login {
     }
 
     fn grant(&mut self, account: &Account) -> Step {
-        self.accounts.slow.succeeded(&self.name);
+        self.accounts.slow.succeeded(self.counted());
         let user = account.user.clone();
         match self.accounts.seats.take(&user.login, self.dismissal.clone()) {
             Some(seat) => {
@@ -353,7 +362,7 @@ impl Login {
 
     fn failed(&self, reason: &str, now: Instant) {
         tracing::info!(client = %self.ip, login = ?self.name, by = self.by, reason, "login failed");
-        self.accounts.slow.failed(self.ip, &self.name, now);
+        self.accounts.slow.failed(self.ip, self.counted(), now);
     }
 
     /// The failure was counted when the client was told.

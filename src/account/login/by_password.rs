@@ -40,7 +40,7 @@ impl Login {
                 }
             };
             account = account.filter(|_| checked.is_some());
-            self.name = format!("{}*{}", self.name, master.chars().take(MAX_NAME).collect::<String>());
+            self.name = format!("{}*{}", self.name, master.to_lowercase().chars().take(MAX_NAME).collect::<String>());
             self.is_master = true;
         }
         let key = |checked: &Account, account: &Account| {

@@ -178,6 +178,15 @@ fn master_users() {
             assert_eq!(password(&place, "127.0.0.1", name, given).0, told, "{name} {given}");
         }
     }
+    // Guesses at his password count together, whoever he is to become.
+    let slow = &place.accounts.slow;
+    for (n, name) in ["a*root", "b*Root", "alice*ROOT", "d*root", "e@demo.test*root"].iter().enumerate() {
+        let from = format!("192.0.2.{n}");
+        assert_eq!(password(&place, &from, name, "wrong").0, "Credentials");
+    }
+    let elsewhere = "198.51.100.1".parse().unwrap();
+    assert!(!slow.pause(elsewhere, "*root", Instant::now()).is_zero());
+    assert!(slow.pause(elsewhere, "alice@demo.test", Instant::now()).is_zero(), "the user himself is not slowed");
     // His password counts as his file says, and nothing is remembered beyond it.
     std::fs::write(file.path().with_extension("new"), "root:{PLAIN}other\n").unwrap();
     std::fs::rename(file.path().with_extension("new"), file.path()).unwrap();
