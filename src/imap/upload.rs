@@ -12,11 +12,15 @@ use super::context::Context;
 use super::parse::FlagSet;
 use super::place;
 use super::reply::Reply;
+use super::url::Opened;
 use crate::store::acl::Rights;
 use crate::store::{Draft, Mailbox, Name, NewMessage};
 
 /// Messages of one command (RFC 3502): each holds a file open until the last is there.
 const MAX_MESSAGES: usize = 100;
+/// Bytes of the messages that the URLs of one command name, in messages of the largest size: each is read from end to end, in one step,
+/// for a text of a dozen bytes.
+const MAX_LOOKED_THROUGH: u64 = 4;
 
 /// Where in the command the next thing to be read stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +58,10 @@ pub struct Upload {
     now: Option<Current>,
     failed: Option<Reply>,
     limit: u64,
+    /// Bytes of messages that URLs had looked through.
+    looked_through: u64,
+    /// The message of the last URL.
+    pub opened: Option<Opened>,
 }
 
 /// The message that is being read.
@@ -88,7 +96,18 @@ impl Upload {
             now: None,
             failed: None,
             limit,
+            looked_through: 0,
+            opened: None,
         }
+    }
+
+    /// A URL has a message of `size` bytes looked through.
+    pub fn looks_through(&mut self, size: u64) -> Result<(), Reply> {
+        self.looked_through = self.looked_through.saturating_add(size);
+        if self.looked_through > self.limit.saturating_mul(MAX_LOOKED_THROUGH) {
+            return Err(Reply::no("LIMIT", "The URLs name too many messages, or too large ones"));
+        }
+        Ok(())
     }
 
     /// How many messages are complete.
@@ -239,6 +258,13 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn urls_look_through_so_much() {
+        let mut upload = Upload::new(1000);
+        (0..MAX_LOOKED_THROUGH).for_each(|_| upload.looks_through(1000).unwrap());
+        assert_eq!(upload.looks_through(1).unwrap_err().code.as_deref(), Some("LIMIT"));
+    }
 
     #[test]
     fn what_passes_is_looked_at() {

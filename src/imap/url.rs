@@ -32,26 +32,57 @@ struct Url {
     section: Section,
 }
 
+/// A message that a URL names, so that several of its parts cost one look through it.
+pub struct Opened {
+    mailbox: Arc<Mailbox>,
+    uid: u32,
+    source: Source,
+    tree: Tree,
+}
+
 /// Add what `text` names to the message in `upload`.
 pub fn copy(context: &mut Context, text: &[u8], upload: &mut Upload) -> Result<(), Reply> {
     let bad = || bad_url(text);
     let url = Url::parse(text).ok_or_else(bad)?;
     let mailbox = find(context, &url).map_err(|error| error.map_or_else(bad, Reply::from))?;
-    let failed = |error| Reply::from(store::Error::io(format!("message with UID {}", url.uid).as_ref(), error));
-    let file = match mailbox.open(url.uid) {
-        Err(store::Error::Gone) => return Err(bad()),
+    let is_same = |opened: &Opened| Arc::ptr_eq(&opened.mailbox, &mailbox) && opened.uid == url.uid;
+    let opened = match upload.opened.take().filter(is_same) {
+        Some(opened) => opened,
+        None => open(mailbox, url.uid, upload)?.ok_or_else(bad)?,
+    };
+    let added = add(&opened, &url, upload)?;
+    upload.opened = Some(opened);
+    if added { Ok(()) } else { Err(bad()) }
+}
+
+/// Open and look through a message; `None` if it is not there.
+fn open(mailbox: Arc<Mailbox>, uid: u32, upload: &mut Upload) -> Result<Option<Opened>, Reply> {
+    let file = match mailbox.open(uid) {
+        Err(store::Error::Gone) => return Ok(None),
         result => result?,
     };
-    let source = Source::new(file, Extent::All).map_err(failed)?;
-    let tree = scan(&source).map_err(failed)?;
+    let source = Source::new(file, Extent::All).map_err(|error| failed(uid, error))?;
+    upload.looks_through(source.size())?;
+    let tree = scan(&source).map_err(|error| failed(uid, error))?;
+    Ok(Some(Opened { mailbox, uid, source, tree }))
+}
+
+fn failed(uid: u32, error: std::io::Error) -> Reply {
+    store::Error::io(format!("message with UID {uid}").as_ref(), error).into()
+}
+
+/// Add the section of the message; false if it has no such.
+fn add(opened: &Opened, url: &Url, upload: &mut Upload) -> Result<bool, Reply> {
+    let Opened { source, tree, .. } = opened;
+    let failed = |error| failed(url.uid, error);
     // The header's may have 8 bits only if the message that was there had them.
     let checks = Checks { binary: false, utf8: true };
-    match section::find(&url.section, &source, Some(&tree)).map_err(failed)? {
-        Piece::Nothing => Err(bad()),
+    match section::find(&url.section, source, Some(tree)).map_err(failed)? {
+        Piece::Nothing => Ok(false),
         Piece::Text(text) => {
             upload.announce(text.len() as u64, checks)?;
             upload.write(&text);
-            Ok(())
+            Ok(true)
         }
         Piece::Range(range, size) => {
             let mut unlimited = u64::MAX;
@@ -60,7 +91,7 @@ pub fn copy(context: &mut Context, text: &[u8], upload: &mut Upload) -> Result<(
                 None => {
                     let mut measure = Measure::new(range.clone(), u64::MAX, None);
                     loop {
-                        if let Some(size) = measure.step(&source, &mut unlimited).map_err(failed)? {
+                        if let Some(size) = measure.step(source, &mut unlimited).map_err(failed)? {
                             break size;
                         }
                     }
@@ -69,11 +100,11 @@ pub fn copy(context: &mut Context, text: &[u8], upload: &mut Upload) -> Result<(
             upload.announce(size, checks)?;
             let (mut stream, mut out) = (Stream::new(range, 0..size, None), Out::new());
             loop {
-                let end = stream.step(&source, &mut out, &mut unlimited).map_err(failed)?;
+                let end = stream.step(source, &mut out, &mut unlimited).map_err(failed)?;
                 upload.write(out.bytes());
                 out.clear();
                 if end.is_some() {
-                    return Ok(());
+                    return Ok(true);
                 }
             }
         }
@@ -102,7 +133,14 @@ fn find(context: &mut Context, url: &Url) -> Result<Arc<Mailbox>, Option<store::
                 Err(error) => return Err(Some(error)),
             }
         }
-        (None, State::Selected(_, selected)) => Arc::clone(&selected.mailbox),
+        (None, State::Selected(..)) => {
+            context.renew_rights().map_err(Some)?;
+            let selected = context.selected().map_err(|_| None)?;
+            if !selected.rights.has(Rights::READ) {
+                return Err(None);
+            }
+            Arc::clone(&selected.mailbox)
+        }
         _ => return Err(None),
     };
     mailbox.refresh().map_err(Some)?;
