@@ -153,7 +153,7 @@ impl Acl {
         }
         let entry = Entry { identifier: identifier.clone(), is_negative, rights, unknown: Default::default() };
         self.entries.push(entry);
-        self.entries.sort_by(|a, b| (a.is_negative, a.identifier.text()).cmp(&(b.is_negative, b.identifier.text())));
+        self.entries.sort_by_key(|entry| (entry.is_negative, entry.identifier.text()));
         self.entries.len() <= MAX_ENTRIES
     }
 
