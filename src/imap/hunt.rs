@@ -2,13 +2,13 @@
 //!
 //! A message that is in memory is looked through in one go ([`whole`]). Of a bigger one a [`Hunt`]
 //! reads the file twice by blocks: once for its parts, once for its texts, which are decoded and searched as they
-//! come. The body is what a reader sees of it: texts, headers of messages inside the message, names and descriptions of attachments.
-//! Other data are passed over unread. Memory: the part tree, a decoded block, and as much of the block before as the longest string.
+//! come. BODY looks into texts and into the headers of messages inside the message; TEXT also into the headers of parts
+//! (RFC 9051 section 6.4.4). Other data are passed over unread. Memory: the part tree, a decoded block, and as much of the block before as the longest string.
 
 use std::io;
 use std::ops::Range;
 
-use super::search::{Known, Program, text_of_header};
+use super::search::{HeaderText, Inside, Known, Program};
 use super::source::Source;
 use crate::mail::part::{Part, Shape, Tree};
 use crate::mail::scan::{MAX_HEADER, Scanner};
@@ -71,7 +71,7 @@ impl Hunt {
                     None => {
                         if *index > 0 {
                             let range = header_of(part);
-                            find(&seen_of(part, &source.bytes(range)?), program, known);
+                            find_in_header(part, &source.bytes(range)?, program, known);
                         }
                         // So that 10,000 parts without a text take their steps too.
                         *budget = budget.saturating_sub(1024);
@@ -102,7 +102,7 @@ pub fn whole(message: &[u8], program: &Program, known: &mut Known) {
     };
     for (index, part) in tree.parts().iter().enumerate() {
         if index > 0 {
-            find(&seen_of(part, piece(header_of(part))), program, known);
+            find_in_header(part, piece(header_of(part)), program, known);
         }
         if let Some(decoder) = decoder_of(part) {
             find(&decoder.whole(piece(part.body.range())), program, known);
@@ -116,33 +116,36 @@ pub fn whole(message: &[u8], program: &Program, known: &mut Known) {
 
 /// Tests that found nothing are false.
 fn give_up(program: &Program, known: &mut Known) {
-    let left: Vec<usize> = program.undecided(known).map(|(n, _)| n).collect();
+    let left: Vec<usize> = program.undecided(known, Inside::Body).map(|(n, _)| n).collect();
     left.into_iter().for_each(|n| known[n] = Some(false));
 }
 
-/// Where the header of a part is that is a message; nothing for others.
+/// Where the header of a part is, as far as it is looked at.
 fn header_of(part: &Part) -> Range<u64> {
     let Range { start, end } = part.header.range();
-    if part.is_message() { start..end.min(start + MAX_HEADER as u64) } else { 0..0 }
+    start..end.min(start + MAX_HEADER as u64)
 }
 
-/// What a reader sees of a part beside its body: the header of a message, the names of anything else.
-fn seen_of(part: &Part, header: &[u8]) -> String {
-    if part.is_message() {
-        return text_of_header(header);
-    }
+/// Search the header of a part. That of a message inside the message is what the outer one's body holds, so BODY finds it.
+fn find_in_header(part: &Part, header: &[u8], program: &Program, known: &mut Known) {
+    let inside = if part.is_message() { Inside::Body } else { Inside::Header };
+    let mut text = HeaderText::new(header);
+    let mut names = None;
+    let found: Vec<usize> = program
+        .undecided(known, inside)
+        .filter(|(_, needle)| text.has(needle) || needle.is_in(names.get_or_insert_with(|| names_of(part))))
+        .map(|(n, _)| n)
+        .collect();
+    found.into_iter().for_each(|n| known[n] = Some(true));
+}
+
+/// Names of a part that its header may have encoded by RFC 2231, as a reader sees them.
+fn names_of(part: &Part) -> String {
     let content = &part.content;
     let media = content.media.iter().flat_map(|media| &media.params);
-    let names = media.chain(content.disposition.iter().flat_map(|disposition| &disposition.params));
-    let mut seen = String::new();
-    for param in names.filter(|param| param.name.to_ascii_lowercase().windows(4).any(|part| part == b"name")) {
-        seen.push_str(&text::of_param(param));
-        seen.push('\n');
-    }
-    if let Some(description) = &content.description {
-        seen.push_str(&text::of_header(description));
-    }
-    seen
+    let params = media.chain(content.disposition.iter().flat_map(|disposition| &disposition.params));
+    let names = params.filter(|param| param.name.to_ascii_lowercase().windows(4).any(|part| part == b"name"));
+    names.map(|param| text::of_param(param) + "\n").collect()
 }
 
 /// What undoes the encoding of a part, if it is a text; so are delivery reports and the like, which are `message/...`.
@@ -170,7 +173,7 @@ impl Reading {
         let last = block.is_empty() || self.at >= self.end;
         self.decoder.push(block, last, &mut self.window);
         find(&self.window, program, known);
-        let keep = program.undecided(known).map(|(_, needle)| needle.reach()).max().unwrap_or(0);
+        let keep = program.undecided(known, Inside::Body).map(|(_, needle)| needle.reach()).max().unwrap_or(0);
         let mut cut = self.window.len().saturating_sub(keep);
         while !self.window.is_char_boundary(cut) {
             cut -= 1;
@@ -182,7 +185,8 @@ impl Reading {
 
 /// Make the tests that find their string in `text`.
 fn find(text: &str, program: &Program, known: &mut Known) {
-    let found: Vec<usize> = program.undecided(known).filter(|(_, needle)| needle.is_in(text)).map(|(n, _)| n).collect();
+    let found: Vec<usize> =
+        program.undecided(known, Inside::Body).filter(|(_, needle)| needle.is_in(text)).map(|(n, _)| n).collect();
     found.into_iter().for_each(|n| known[n] = Some(true));
 }
 
@@ -225,7 +229,11 @@ mod tests {
             ("BODY \"GRÜßE AN ALLE\"", true),
             ("BODY \"hello world\"", true),
             ("BODY secretbytes", false),
-            ("BODY holiday.png", true),
+            ("BODY holiday.png", false),
+            ("TEXT holiday.png", true),
+            ("TEXT image/png", true),
+            ("TEXT \"quoted-printable\"", true),
+            ("NOT TEXT \"image/gif\"", true),
             ("BODY \"innér\"", true),
             ("BODY \"INNER TEXT\"", true),
             ("BODY outer", false),

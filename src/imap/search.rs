@@ -232,17 +232,11 @@ impl Program {
     /// Make the tests of the header, and those tests of TEXT that are decided by it.
     pub fn look_at_header(&self, header: &[u8], known: &mut Known) {
         self.look_at_fields(header, known);
-        // Nothing is decoded, and no line is put together, that could make or break a plain string.
-        let is_plain = header.is_ascii() && !has_words(header);
-        let mut decoded = None;
+        let mut text = HeaderText::new(header);
         for (n, test) in self.tests.iter().enumerate() {
-            let (Test::Text(needle), None) = (test, known[n]) else { continue };
-            let found = if is_plain && needle.is_plain() {
-                needle.is_in_bytes(header)
-            } else {
-                needle.is_in(decoded.get_or_insert_with(|| text_of_header(header)))
-            };
-            if found {
+            if let (Test::Text(needle), None) = (test, known[n])
+                && text.has(needle)
+            {
                 known[n] = Some(true);
             }
         }
@@ -256,10 +250,11 @@ impl Program {
         })
     }
 
-    /// Tests of bodies that are not made yet: their numbers and what they look for.
-    pub fn undecided<'a>(&'a self, known: &'a Known) -> impl Iterator<Item = (usize, &'a Needle)> {
-        self.tests.iter().enumerate().filter_map(|(n, test)| match test {
-            Test::Body(needle) | Test::Text(needle) if known[n].is_none() => Some((n, needle)),
+    /// Tests of bodies that are not made yet: their numbers and what they look for. In a header only those of TEXT look.
+    pub fn undecided<'a>(&'a self, known: &'a Known, inside: Inside) -> impl Iterator<Item = (usize, &'a Needle)> {
+        self.tests.iter().enumerate().filter_map(move |(n, test)| match test {
+            Test::Text(needle) if known[n].is_none() => Some((n, needle)),
+            Test::Body(needle) if known[n].is_none() && inside == Inside::Body => Some((n, needle)),
             _ => None,
         })
     }
@@ -307,8 +302,40 @@ fn value_has(value: &[u8], needle: &Needle) -> bool {
     }
 }
 
+/// What a text is taken from. RFC 9051 6.4.4: TEXT looks into MIME header fields, too, BODY into no header field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inside {
+    /// The header of a part.
+    Header,
+    /// What the part holds.
+    Body,
+}
+
+/// A header to search in, decoded only if that can matter.
+pub struct HeaderText<'a> {
+    header: &'a [u8],
+    is_plain: bool,
+    decoded: Option<String>,
+}
+
+impl HeaderText<'_> {
+    /// Of a header block.
+    pub fn new(header: &[u8]) -> HeaderText<'_> {
+        HeaderText { header, is_plain: header.is_ascii() && !has_words(header), decoded: None }
+    }
+
+    /// Is the string in it?
+    pub fn has(&mut self, needle: &Needle) -> bool {
+        if self.is_plain && needle.is_plain() {
+            // Nothing is decoded, and no line is put together, that could make or break it.
+            return needle.is_in_bytes(self.header);
+        }
+        needle.is_in(self.decoded.get_or_insert_with(|| text_of_header(self.header)))
+    }
+}
+
 /// All fields of a header as text to search in, one a line.
-pub fn text_of_header(header: &[u8]) -> String {
+fn text_of_header(header: &[u8]) -> String {
     let mut text = String::new();
     for Field { name, body, .. } in header::fields(header) {
         if !name.is_empty() {
