@@ -36,6 +36,8 @@ pub struct Wanted {
     pub sets_seen: bool,
     /// The client keeps mod-sequences: it is told UID and MODSEQ with flags that this command changed (RFC 7162 3.2.4).
     pub condstore: bool,
+    /// The client speaks IMAP4rev2, which looks into message/global as into message/rfc822 (RFC 9051 section 9 media-message).
+    pub rev2: bool,
 }
 
 impl Wanted {
@@ -46,7 +48,7 @@ impl Wanted {
         }
         let extent = items.iter().filter_map(extent).max();
         let sets_seen = items.iter().any(|item| matches!(item, Item::Section(section) if !section.peek));
-        Wanted { items, extent, sets_seen, condstore: false }
+        Wanted { items, extent, sets_seen, condstore: false, rev2: false }
     }
 }
 
@@ -147,7 +149,7 @@ impl Answer {
             if out.full() || *budget == 0 {
                 return Ok(false);
             }
-            self.go_on(item, names, out, budget)?;
+            self.go_on(wanted, item, names, out, budget)?;
         }
         if self.facts.tell_flags {
             self.tell_flags(wanted, names, out);
@@ -157,9 +159,16 @@ impl Answer {
     }
 
     /// A piece of an item: what one block of the file gives.
-    fn go_on(&mut self, item: &Item, names: &[String], out: &mut Out, budget: &mut u64) -> io::Result<()> {
+    fn go_on(
+        &mut self,
+        wanted: &Wanted,
+        item: &Item,
+        names: &[String],
+        out: &mut Out,
+        budget: &mut u64,
+    ) -> io::Result<()> {
         let done = match (std::mem::replace(&mut self.work, Work::Begin), item, &self.source) {
-            (Work::Begin, _, _) => self.begin(item, names, out)?,
+            (Work::Begin, _, _) => self.begin(wanted, item, names, out)?,
             (Work::Scan(scanner, at), _, Some(source)) => {
                 let mut buffer = Vec::new();
                 let (mut scanner, block) = (scanner, source.block(at, source.size(), &mut buffer)?);
@@ -196,7 +205,7 @@ impl Answer {
     }
 
     /// Begin an item. Returns whether it is complete; else `self.work` says what is to be done.
-    fn begin(&mut self, item: &Item, names: &[String], out: &mut Out) -> io::Result<bool> {
+    fn begin(&mut self, wanted: &Wanted, item: &Item, names: &[String], out: &mut Out) -> io::Result<bool> {
         let need = match item {
             Item::Section(section) => section::need(section),
             Item::Envelope => Need::Header,
@@ -205,7 +214,7 @@ impl Answer {
             Item::Modseq | Item::SaveDate | Item::EmailId | Item::ThreadId => Need::File,
         };
         if self.must_scan(need)? {
-            self.work = Work::Scan(Box::default(), 0);
+            self.work = Work::Scan(Box::new(Scanner::seeing_global(wanted.rev2)), 0);
             return Ok(false);
         }
         if self.item > 0 {
@@ -324,7 +333,7 @@ impl Answer {
                 Ok(false)
             }
             Piece::Range(range, None) => {
-                let enough = section.partial.map_or(u64::MAX, |(first, count)| u64::from(first) + u64::from(count));
+                let enough = section.partial.map_or(u64::MAX, |(first, count)| first + count);
                 self.work = Work::Measure(range.clone(), Measure::new(range, enough, self.place.as_ref()));
                 Ok(false)
             }
@@ -341,7 +350,7 @@ impl Answer {
 
 /// First byte and number of bytes to send of `wire`. What lies beyond the end is empty (RFC 3501 section 6.4.5).
 fn window(section: &Section, wire: u64) -> (u64, u64) {
-    let (first, count) = section.partial.map_or((0, u64::MAX), |(first, count)| (first.into(), count.into()));
+    let (first, count) = section.partial.unwrap_or((0, u64::MAX));
     let skip = wire.min(first);
     (skip, count.min(wire - skip))
 }

@@ -201,6 +201,16 @@ impl Context {
         }
     }
 
+    /// The client speaks IMAP4rev2 from now on: the open mailbox has no \Recent any more (RFC 9051 appendix E, 12), and what is known of the
+    /// parts of its last message is not how IMAP4rev2 sees them.
+    pub fn enable_rev2(&mut self) {
+        self.enabled.rev2 = true;
+        if let State::Selected(_, selected) = &mut self.state {
+            selected.view.deny_recent();
+            selected.memory = None;
+        }
+    }
+
     /// What SEARCH, SORT and THREAD have in common: MODSEQ enables CONDSTORE (RFC 7162 3.1), and where message numbers are asked for they keep
     /// their meaning, with UID before it, too (RFC 7162 3.2.10.2).
     pub fn search_begins(&mut self, program: &Program, out: &mut Out) {

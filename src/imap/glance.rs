@@ -201,10 +201,18 @@ fn told(wanted: &Wanted, rows: &[Row], selected: &mut Selected) {
 /// Is something wanted that these facts lack?
 fn needs_file(wanted: &Wanted, facts: &Facts<'_>) -> bool {
     wanted.items.iter().any(|item| match item {
-        Item::Body | Item::BodyStructure | Item::Preview { lazy: false } => !facts.has_body(),
+        Item::Preview { lazy: false } => !facts.has_body(),
+        Item::Body => !facts.has_body() || wanted.rev2 && may_have_global(facts.body()),
+        Item::BodyStructure => !facts.has_body() || wanted.rev2 && may_have_global(facts.structure()),
         Item::Section(_) => facts.fields().is_none(),
         _ => false,
     })
+}
+
+/// Is there a message/global in this structure, or the like of it? The cache holds what RFC 3501 makes of it: a part like any other.
+fn may_have_global(structure: &[u8]) -> bool {
+    const NAME: &[u8] = b"\"message\" \"global\"";
+    structure.windows(NAME.len()).any(|piece| piece.eq_ignore_ascii_case(NAME))
 }
 
 /// One response.

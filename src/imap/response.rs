@@ -26,20 +26,30 @@ pub fn astring(out: &mut Vec<u8>, value: &[u8]) {
 
 /// A mailbox name in modified UTF-7 (RFC 3501 5.1.3), or as it is for a client that speaks `utf8` (RFC 6855 section 3).
 pub fn mailbox(out: &mut Vec<u8>, name: &Name, utf8: bool) {
-    if utf8 && !name.as_str().is_ascii() {
-        out.push(b'"');
-        for b in name.as_str().bytes() {
-            if matches!(b, b'"' | b'\\') {
-                out.push(b'\\');
-            }
-            out.push(b);
-        }
-        return out.push(b'"');
+    mailbox_text(out, name.as_str(), utf8);
+}
+
+/// As [`mailbox`], for a name that may not be in its one right spelling.
+pub fn mailbox_text(out: &mut Vec<u8>, name: &str, utf8: bool) {
+    if utf8 && !name.is_ascii() {
+        return quoted(out, name);
     }
     if utf8 {
-        return astring(out, name.as_str().as_bytes());
+        return astring(out, name.as_bytes());
     }
-    astring(out, utf7::encode(name.as_str()).as_bytes());
+    astring(out, utf7::encode(name).as_bytes());
+}
+
+/// A text without line ends in quotes, for a client that speaks UTF-8.
+pub fn quoted(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for b in text.bytes() {
+        if matches!(b, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(b);
+    }
+    out.push(b'"');
 }
 
 /// A mailbox's ObjectID (RFC 8474 section 4).

@@ -38,6 +38,8 @@ pub struct View {
     recent: Vec<u32>,
     /// The number of the last RECENT response.
     recent_told: usize,
+    /// The client knows no \Recent (IMAP4rev2): `recent` stays empty.
+    no_recent: bool,
     /// This session leaves \Recent to others (EXAMINE).
     peek: bool,
     /// Names of the folder's keywords, as in the last FLAGS response.
@@ -125,6 +127,13 @@ impl View {
     /// The user has these rights (RFC 4314).
     pub fn permit(&mut self, rights: Rights) {
         self.denied = Rights::ALL.without(rights);
+    }
+
+    /// The client speaks IMAP4rev2, which has no \Recent. The folder gives it to this session as before, so that the messages are not new
+    /// for ever.
+    pub fn deny_recent(&mut self) {
+        (self.no_recent, self.recent_told) = (true, 0);
+        self.recent.clear();
     }
 
     /// Number of messages told (EXISTS).
@@ -277,6 +286,9 @@ impl View {
     }
 
     fn claim_recent(&mut self, uids: Vec<u32>) {
+        if self.no_recent {
+            return;
+        }
         self.recent.extend(uids);
         self.recent.sort_unstable();
         self.recent.dedup();

@@ -69,6 +69,8 @@ pub struct Scanner {
     /// Before the last line end.
     before_line_end: Position,
     last_byte: u8,
+    /// Is message/global looked into?
+    sees_global: bool,
 }
 
 impl Default for Scanner {
@@ -92,9 +94,15 @@ impl Scanner {
             at: Position::default(),
             before_line_end: Position::default(),
             last_byte: b'\n',
+            sees_global: false,
         };
         scanner.add_part(None);
         scanner
+    }
+
+    /// At the start of a message whose parts of message/global are messages like those of message/rfc822 (RFC 9051), or are not (RFC 3501).
+    pub fn seeing_global(sees_global: bool) -> Scanner {
+        Scanner { sees_global, ..Scanner::new() }
     }
 
     /// The next bytes of the message, cut anywhere.
@@ -280,6 +288,7 @@ impl Scanner {
 
         let shape = match &part.content.media {
             Some(media) if media.is("message", "rfc822") => Shape::Message,
+            Some(media) if self.sees_global && media.is("message", "global") => Shape::Message,
             Some(media) if media.is_kind("multipart") && !media.subtype.is_empty() => Shape::Multipart,
             // RFC 2046 section 5.1.5: a part of a digest is a message unless it says something else.
             None if in_digest && !has_type => Shape::Message,

@@ -195,7 +195,7 @@ fn data(context: &Context, cursor: &mut Cursor<'_>, literal: Option<u64>) -> Res
     }
     let binary = cursor.rest() == b"~";
     let here = literal.filter(|_| binary || cursor.at_end() && !utf8);
-    Ok(here.map(|size| (size, Checks { binary: binary && !utf8, utf8: utf8 || context.enabled.utf8 })))
+    Ok(here.map(|size| (size, Checks { binary: binary && !utf8, utf8: utf8 || context.enabled.speaks_utf8() })))
 }
 
 fn stream(upload: &mut Upload, cursor: &Cursor<'_>, size: u64, checks: Checks, part: bool) -> Result<Verdict, Reply> {

@@ -38,6 +38,9 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
             if alone.condstore {
                 call.context.enable_condstore(call.out);
             }
+            if alone.rev2 && !before.rev2 {
+                call.context.enable_rev2();
+            }
             enable(&mut call.context.enabled);
             said.push(' ');
             said.push_str(name);

@@ -58,6 +58,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     }
     let mut wanted = Wanted::new(fetch.items, call.uid);
     wanted.condstore = call.context.enabled.condstore;
+    wanted.rev2 = call.context.enabled.rev2;
     let job = Fetch {
         glance: Glance::new(&wanted),
         wanted,

@@ -11,7 +11,7 @@ use crate::imap::annotations::{self, Target};
 use crate::imap::context::Context;
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::listing::{Line, Listing};
-use crate::imap::parse::list::Returns;
+use crate::imap::parse::list::{Returns, Select};
 use crate::imap::parse::metadata::Depth;
 use crate::imap::parse::status::StatusItem;
 use crate::imap::pattern::Pattern;
@@ -73,13 +73,15 @@ fn begin(mut call: Call<'_>, form: Form) -> Result<Begun, Reply> {
         folders.extend(call.context.shared_folders(&patterns)?);
         Listing::select(folders, subscriptions, &patterns, arguments.select)
     };
-    Ok(Begun::Job(Box::new(List { form, returns: arguments.returns, lines: listing.0.into_iter() })))
+    Ok(Begun::Job(Box::new(List { form, returns: arguments.returns, lines: listing.0.into_iter(), no_right: false })))
 }
 
 struct List {
     form: Form,
     returns: Returns,
     lines: IntoIter<Line>,
+    /// The mailbox in hand is there, but may not be read.
+    no_right: bool,
 }
 
 impl Job for List {
@@ -91,11 +93,15 @@ impl Job for List {
         let mut asked = 0;
         while let Some(mut line) = self.lines.next() {
             let mut status = None;
+            self.no_right = false;
             // RFC 5819 section 2: for what can be selected and was selected by its own merit.
             if !self.returns.status.is_empty() && line.exists && line.meets {
                 asked += 1;
                 status = match readable(context, &line.name) {
-                    Ok(mailbox) => mailbox,
+                    Ok(mailbox) => {
+                        self.no_right = mailbox.is_none();
+                        mailbox
+                    }
                     Err(Error::NotFound) => {
                         line.exists = false;
                         None
@@ -107,7 +113,7 @@ impl Job for List {
                     }
                 };
             }
-            self.write(&line, context.enabled.speaks_utf8(), out);
+            self.write(&line, None, context.enabled.speaks_utf8(), out);
             if let Some(found) = status {
                 status::write(&line.name, &self.returns.status, &found, context, out);
             }
@@ -130,6 +136,22 @@ impl Job for List {
     }
 }
 
+/// The LIST response of a mailbox that is there, for SELECT (RFC 9051 6.3.2); `old` is the spelling that the client used for it.
+pub(super) fn one(context: &Context, name: &Name, old: Option<&str>, out: &mut Out) -> Result<(), Reply> {
+    let all: Vec<Pattern> = Pattern::new(b"", b"*").into_iter().collect();
+    let mut folders = context.store()?.folders()?;
+    if context.is_elsewhere(name) {
+        folders.extend(context.shared_folders(&all)?);
+    }
+    folders.retain(|folder| folder.name == *name || folder.name.is_below(name));
+    let lines = Listing::select(folders, Default::default(), &all, Select::default()).0;
+    let list = List { form: Form::List, returns: Returns::default(), lines: Vec::new().into_iter(), no_right: false };
+    if let Some(line) = lines.iter().find(|line| line.name == *name) {
+        list.write(line, old, context.enabled.speaks_utf8(), out);
+    }
+    Ok(())
+}
+
 /// The mailbox, if the user may read it.
 fn readable(context: &Context, name: &Name) -> Result<Option<Arc<Mailbox>>, Error> {
     let place = context.place(name)?;
@@ -138,13 +160,19 @@ fn readable(context: &Context, name: &Name) -> Result<Option<Arc<Mailbox>>, Erro
 }
 
 impl List {
-    fn write(&self, line: &Line, utf8: bool, out: &mut Out) {
+    fn write(&self, line: &Line, old: Option<&str>, utf8: bool, out: &mut Out) {
         out.put(format!("* {} ", self.form.word()));
         response::list(out.buffer(), self.attributes(line).into_iter());
         out.put(" \"/\" ");
         response::mailbox(out.buffer(), &line.name, utf8);
         if line.child_info {
             out.put(" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+        }
+        if let Some(old) = old {
+            // RFC 9051 6.3.9.7.
+            out.put(" (\"OLDNAME\" (");
+            response::mailbox_text(out.buffer(), old, utf8);
+            out.put("))");
         }
         out.line("");
     }
@@ -167,6 +195,10 @@ impl List {
         if !line.exists {
             // RFC 5258 section 3: \NonExistent implies \Noselect, but only clients that know it may be left to conclude.
             all.push(if self.form == Form::Extended { "\\NonExistent" } else { "\\Noselect" });
+        }
+        if self.no_right {
+            // RFC 5819 section 2, RFC 9051 6.3.9.2: it stands for the STATUS response that cannot be had.
+            all.push("\\NoSelect");
         }
         if self.form == Form::Lsub {
             return all;

@@ -8,10 +8,14 @@ use crate::mail::utf7;
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.end()?;
     call.out.put("* NAMESPACE ((\"\" \"/\")) ");
-    match call.context.sharing().map(|sharing| utf7::encode(&format!("{}/", sharing.prefix))) {
+    match call.context.sharing().map(|sharing| format!("{}/", sharing.prefix)) {
         Some(prefix) => {
             call.out.put("((");
-            response::string(call.out.buffer(), prefix.as_bytes());
+            if call.context.enabled.speaks_utf8() {
+                response::quoted(call.out.buffer(), &prefix);
+            } else {
+                response::string(call.out.buffer(), utf7::encode(&prefix).as_bytes());
+            }
             call.out.put(" \"/\"))");
         }
         None => call.out.put("NIL"),

@@ -1,5 +1,6 @@
-//! SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2), with CONDSTORE and QRESYNC (RFC 7162) and MAILBOXID (RFC 8474).
+//! SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2; RFC 9051 6.3.2, 6.3.3 if IMAP4rev2 is enabled), with CONDSTORE and QRESYNC (RFC 7162) and MAILBOXID (RFC 8474).
 
+use super::list;
 use crate::imap::context::{Context, Selected};
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::parse::condstore::Qresync;
@@ -35,9 +36,16 @@ fn begin(mut call: Call<'_>, examine: bool) -> Result<Begun, Reply> {
         // RFC 7162 3.2.11: what follows is about the other mailbox.
         call.out.line("* OK [CLOSED] The mailbox that was open is closed");
     }
-    let (selected, uid_next) = open(&call, mailbox.name()?, examine)?;
+    let name = mailbox.name()?;
+    let old = mailbox.other_spelling(&name);
+    let (mut selected, uid_next) = open(&call, name, examine)?;
     call.context.enabled.condstore |= params.condstore;
-    tell(&selected, uid_next, call.out);
+    let rev2 = call.context.enabled.rev2;
+    if rev2 {
+        selected.view.deny_recent();
+        list::one(call.context, &selected.name, old.as_deref(), call.out)?;
+    }
+    tell(&selected, uid_next, rev2, call.out);
     let code = if selected.read_only { "READ-ONLY" } else { "READ-WRITE" };
     let reply = Reply::ok_code(code, if examine { "Examine completed" } else { "Select completed" });
     let resync = params.qresync.filter(|known| known.uid_validity == selected.mailbox.uid_validity());
@@ -65,13 +73,16 @@ fn open(call: &Call<'_>, name: Name, examine: bool) -> Result<(Selected, u32), R
     ))
 }
 
-fn tell(selected: &Selected, uid_next: u32, out: &mut Out) {
+fn tell(selected: &Selected, uid_next: u32, rev2: bool, out: &mut Out) {
     let Selected { mailbox, view, read_only, .. } = selected;
     view.write_flags(*read_only, out);
     out.line(format!("* {} EXISTS", view.count()));
-    out.line(format!("* {} RECENT", view.recent_count()));
-    if let Some(unseen) = view.first_unseen(mailbox) {
-        out.line(format!("* OK [UNSEEN {unseen}] First message that was not seen"));
+    if !rev2 {
+        // RFC 9051 appendix E, 11 and 12: IMAP4rev2 has neither.
+        out.line(format!("* {} RECENT", view.recent_count()));
+        if let Some(unseen) = view.first_unseen(mailbox) {
+            out.line(format!("* OK [UNSEEN {unseen}] First message that was not seen"));
+        }
     }
     out.line(format!("* OK [UIDVALIDITY {}] UIDs are valid", mailbox.uid_validity()));
     out.line(format!("* OK [UIDNEXT {}] Next UID", next_uid(view, uid_next)));

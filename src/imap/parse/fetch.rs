@@ -84,7 +84,7 @@ pub struct Section {
     /// Which piece of that part.
     pub what: What,
     /// First byte and number of bytes.
-    pub partial: Option<(u32, u32)>,
+    pub partial: Option<(u64, u64)>,
 }
 
 /// Names of a section in the response.
@@ -289,10 +289,14 @@ impl Cursor<'_> {
         Ok(names)
     }
 
-    fn partial(&mut self) -> Result<(u32, u32)> {
-        let first = self.number()?;
+    /// RFC 9051 section 9: of 63 bits, in RFC 3501 of 32.
+    fn partial(&mut self) -> Result<(u64, u64)> {
+        let first = self.number64()?;
         self.expect(b'.', "expected . and a number of bytes")?;
-        let count = self.nz_number()?;
+        let count = self.number64()?;
+        if count == 0 {
+            return self.bad("number must not be 0");
+        }
         self.expect(b'>', "expected > after a number of bytes")?;
         Ok((first, count))
     }
@@ -307,7 +311,7 @@ mod tests {
         Cursor::new(format!("1 {text}").as_bytes()).fetch().map(|fetch| fetch.items)
     }
 
-    fn body(path: &[u32], what: What, partial: Option<(u32, u32)>) -> Vec<Item> {
+    fn body(path: &[u32], what: What, partial: Option<(u64, u64)>) -> Vec<Item> {
         vec![Item::Section(Section { label: Label::Body, peek: false, path: path.to_vec(), what, partial })]
     }
 
@@ -386,7 +390,7 @@ mod tests {
             "(PREVIEW (EAGER))",
             "BODY[]<1.0>",
             "BODY[]<-1.1>",
-            "BODY[]<0.4294967296>",
+            "BODY[]<0.9223372036854775808>",
             "BODY.PEEK",
             "(UID  FLAGS)",
             "(UID",

@@ -32,10 +32,22 @@ impl Mailbox<'_> {
         Ok(Name::parse(&text)?)
     }
 
-    /// As [`Mailbox::name`], where a `/` at the end may say that children are to come (RFC 3501 6.3.3).
+    /// As [`Mailbox::name`], where a `/` at the end may say that children are to come (RFC 3501 6.3.3). Who writes UTF-8 must write
+    /// Net-Unicode, whose composed form we do not make ourselves (RFC 9051 5.1, RFC 6855 section 3).
     pub fn name_to_be(&self) -> std::result::Result<Name, Reply> {
         let bytes = self.bytes.strip_suffix(b"/").unwrap_or(&self.bytes);
-        Mailbox { bytes: Cow::Borrowed(bytes), utf8: self.utf8 }.name()
+        let name = Mailbox { bytes: Cow::Borrowed(bytes), utf8: self.utf8 }.name()?;
+        if self.utf8 && !unicode_normalization::is_nfc(name.as_str()) {
+            return Err(Reply::no("CANNOT", "Mailbox name is not in Unicode's Normalization Form C"));
+        }
+        Ok(name)
+    }
+
+    /// The name as it came, if it is not how `name` is told to the client (RFC 9051 6.3.9.7 OLDNAME): another spelling of INBOX.
+    pub fn other_spelling(&self, name: &Name) -> Option<String> {
+        let text =
+            if self.utf8 { std::str::from_utf8(&self.bytes).ok()?.to_owned() } else { utf7::decode(&self.bytes)? };
+        (text != name.as_str()).then_some(text)
     }
 }
 
@@ -68,5 +80,24 @@ mod tests {
             assert_eq!(mailbox.name().ok().as_ref().map(Name::as_str), expected, "{text}");
         }
         assert_eq!(Cursor::new(b"a/").mailbox().unwrap().name_to_be().unwrap().as_str(), "a");
+    }
+
+    #[test]
+    fn new_names_in_utf8_are_composed() {
+        let mailbox = |text: &'static str| Cursor::new(text.as_bytes()).speaking(true).mailbox().unwrap();
+        assert!(mailbox("\"M\u{fc}ll\"").name_to_be().is_ok());
+        let decomposed = mailbox("\"Mu\u{308}ll\"");
+        assert!(decomposed.name_to_be().is_err());
+        assert!(decomposed.name().is_ok(), "it may be there from before");
+    }
+
+    #[test]
+    fn other_spellings_are_of_inbox() {
+        let other = |text: &'static str| {
+            let mailbox = Cursor::new(text.as_bytes()).speaking(true).mailbox().unwrap();
+            mailbox.other_spelling(&mailbox.name().unwrap())
+        };
+        assert_eq!(other("inbox/a").as_deref(), Some("inbox/a"));
+        assert_eq!((other("INBOX"), other("\"R&D\"")), (None, None));
     }
 }

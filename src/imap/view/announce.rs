@@ -142,8 +142,8 @@ impl View {
                 continue;
             }
             out.put(format!("* {number} FETCH ("));
-            // RFC 7162 3.2.4: always both, whatever caused the response.
-            if with_uid || enabled.condstore {
+            // RFC 7162 3.2.4: always both, whatever caused the response. RFC 9051 7.5.2: in IMAP4rev2 always the UID.
+            if with_uid || enabled.condstore || enabled.rev2 {
                 out.put(format!("UID {uid} "));
             }
             if *tell == Tell::Flags {

@@ -71,6 +71,9 @@ fn media_type(out: &mut Vec<u8>, shape: Shape, media: Option<&Media>) {
     match (shape, media) {
         // A limit was reached: whoever wants to look inside must fetch it.
         (Shape::Opaque, _) => out.extend_from_slice(b"\"application\" \"octet-stream\""),
+        (Shape::Message, Some(media)) if media.is("message", "global") => {
+            out.extend_from_slice(b"\"message\" \"global\"");
+        }
         (Shape::Message, _) => out.extend_from_slice(b"\"message\" \"rfc822\""),
         (_, Some(media)) => {
             string(out, &media.kind);
@@ -176,6 +179,23 @@ mod tests {
         for (case, message, want) in table {
             assert_eq!(structure(message, true), want, "{case}");
         }
+    }
+
+    #[test]
+    fn global_messages_are_messages_where_they_are_known() {
+        let message = "Content-Type: message/global\n\nSubject: \u{e4}\n\nb\n";
+        assert!(structure(message, false).starts_with("(\"message\" \"global\" NIL NIL NIL \"7bit\" 18)"));
+        let mut scanner = crate::mail::scan::Scanner::seeing_global(true);
+        scanner.push(message.as_bytes());
+        let (tree, mut out) = (scanner.finish(), Vec::new());
+        write(&mut out, &tree, tree.root(), false);
+        let text = "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 3 1)";
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            format!(
+                "(\"message\" \"global\" NIL NIL NIL \"7bit\" 18 (NIL {{2}}\r\n\u{e4} NIL NIL NIL NIL NIL NIL NIL NIL) {text} 3)"
+            )
+        );
     }
 
     #[test]
