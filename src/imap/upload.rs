@@ -7,6 +7,7 @@
 //! Leaves files in `tmp/` only while it lives.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::context::Context;
 use super::parse::FlagSet;
@@ -18,6 +19,11 @@ use crate::store::{Draft, Mailbox, Name, NewMessage};
 
 /// Messages of one command (RFC 3502): each holds a file open until the last is there.
 const MAX_MESSAGES: usize = 100;
+/// Messages that all sessions together may hold back so, beside one each: below what `daemon` has of files to spare (2048), so that a few users
+/// with many connections do not leave the server without any.
+const MAX_HELD: usize = 1000;
+/// How many there are.
+static HELD: AtomicUsize = AtomicUsize::new(0);
 /// Bytes of the messages that the URLs of one command name, in messages of the largest size: each is read from end to end, in one step,
 /// for a text of a dozen bytes.
 const MAX_LOOKED_THROUGH: u64 = 4;
@@ -43,6 +49,26 @@ pub enum Place {
     },
 }
 
+/// Messages of one command that wait for its last; given back when they are in the folder, or dropped.
+#[derive(Debug, Default)]
+pub struct Held(usize);
+
+impl Held {
+    /// One more, if there is room.
+    fn take(&mut self, all: &AtomicUsize) -> bool {
+        let room = |held: usize| (held < MAX_HELD).then_some(held + 1);
+        let taken = all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok();
+        self.0 += usize::from(taken);
+        taken
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
+
 /// What is being uploaded.
 pub struct Upload {
     /// Where the command is to be read on, and what is expected there.
@@ -55,6 +81,7 @@ pub struct Upload {
     /// The same, and what the user may do there.
     folder: Option<place::Place>,
     done: Vec<NewMessage>,
+    held: Held,
     now: Option<Current>,
     failed: Option<Reply>,
     limit: u64,
@@ -93,6 +120,7 @@ impl Upload {
             mailbox: None,
             folder: None,
             done: Vec::new(),
+            held: Held::default(),
             now: None,
             failed: None,
             limit,
@@ -119,6 +147,9 @@ impl Upload {
     pub fn begin(&mut self, context: &Context, mut flags: FlagSet, date: Option<i64>) -> Result<(), Reply> {
         if self.done.len() == MAX_MESSAGES {
             return Err(Reply::no("LIMIT", format!("At most {MAX_MESSAGES} messages can be appended at once")));
+        }
+        if !self.done.is_empty() && !self.held.take(&HELD) {
+            return Err(Reply::no("LIMIT", "Too many messages are being appended at once; append them one by one"));
         }
         if self.folder.is_none() {
             let name = self.target.as_ref().ok_or_else(|| Reply::bad("Expected a mailbox"))?;
@@ -182,11 +213,11 @@ impl Upload {
         Ok(())
     }
 
-    /// The folder and the messages, all there.
-    pub fn finish(self) -> Result<(Arc<Mailbox>, Vec<NewMessage>), Reply> {
+    /// The folder and the messages, all there; and what is to be dropped behind them.
+    pub fn finish(self) -> Result<(Arc<Mailbox>, Vec<NewMessage>, Held), Reply> {
         match (self.failed, self.mailbox) {
             (Some(reply), _) => Err(reply),
-            (None, Some(mailbox)) if self.now.is_none() && !self.done.is_empty() => Ok((mailbox, self.done)),
+            (None, Some(mailbox)) if self.now.is_none() && !self.done.is_empty() => Ok((mailbox, self.done, self.held)),
             _ => Err(Reply::bad("Expected the message as a literal")),
         }
     }
@@ -258,6 +289,16 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn so_many_messages_wait() {
+        let mut held = Held::default();
+        let all = AtomicUsize::new(MAX_HELD - 2);
+        assert_eq!([(); 4].map(|()| held.take(&all)), [true, true, false, false]);
+        assert_eq!((held.0, all.into_inner()), (2, MAX_HELD));
+        // Not taken from the count of all.
+        held.0 = 0;
+    }
 
     #[test]
     fn urls_look_through_so_much() {

@@ -17,7 +17,7 @@ use crate::imap::frame::Verdict;
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::parse::{Cursor, FlagSet};
 use crate::imap::reply::Reply;
-use crate::imap::upload::{Checks, Place, Upload};
+use crate::imap::upload::{Checks, Held, Place, Upload};
 use crate::imap::{response, url};
 use crate::store::{Mailbox, NewMessage};
 use crate::wire::Out;
@@ -206,19 +206,19 @@ fn stream(upload: &mut Upload, cursor: &Cursor<'_>, size: u64, checks: Checks, p
 }
 
 pub(super) fn begin(call: Call<'_>) -> Result<Begun, Reply> {
-    let (mailbox, messages) = finish(call.context, call.args, Kind::Append)?;
+    let (mailbox, messages, held) = finish(call.context, call.args, Kind::Append)?;
     if messages.len() == 1 {
         return add(&mailbox, messages).map(Begun::Done);
     }
-    Ok(Begun::Job(Box::new(Append { mailbox, messages, ready: 0 })))
+    Ok(Begun::Job(Box::new(Append { mailbox, messages, ready: 0, _held: held })))
 }
 
-/// The command is complete: its folder and messages.
+/// The command is complete: its folder and messages, and what is to be dropped behind them.
 pub(super) fn finish(
     context: &mut Context,
     args: Cursor<'_>,
     kind: Kind,
-) -> Result<(std::sync::Arc<Mailbox>, Vec<NewMessage>), Reply> {
+) -> Result<(std::sync::Arc<Mailbox>, Vec<NewMessage>, Held), Reply> {
     let limit = context.shared.settings.max_message_size;
     let mut upload = context.upload.take().unwrap_or_else(|| Upload::new(limit));
     read(&mut upload, context, args, None, kind)?;
@@ -241,6 +241,8 @@ struct Append {
     messages: Vec<NewMessage>,
     /// So many of them are on the disk.
     ready: usize,
+    /// Their places.
+    _held: Held,
 }
 
 impl Job for Append {

@@ -37,7 +37,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         [uid] => uid,
         _ => return Err(Reply::no("NONEXISTENT", "No such message to replace")),
     };
-    let (target, messages) = append::finish(call.context, whole, Kind::Replace)?;
+    let (target, messages, _held) = append::finish(call.context, whole, Kind::Replace)?;
     let Selected { mailbox, .. } = call.context.writable()?;
     if mailbox.message(old).is_none() {
         return Err(Reply::no("EXPUNGEISSUED", "The message to replace was expunged"));
