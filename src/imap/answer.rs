@@ -8,7 +8,8 @@
 use std::io;
 use std::ops::Range;
 
-use super::parse::fetch::{Item, Section};
+use super::binary::{self, Decoding, Found};
+use super::parse::fetch::{Binary, Item, Section};
 use super::response;
 use super::section::{self, Need, Piece};
 use super::source::{Extent, Measure, Place, Source, Stream, convert};
@@ -34,6 +35,8 @@ pub struct Wanted {
     pub extent: Option<Extent>,
     /// Does one of them set \Seen?
     pub sets_seen: bool,
+    /// Parts that must be decodable, or the message is passed over (RFC 3516 section 4.3).
+    pub decoded: Vec<Vec<u32>>,
     /// The client keeps mod-sequences: it is told UID and MODSEQ with flags that this command changed (RFC 7162 3.2.4).
     pub condstore: bool,
     /// The client speaks IMAP4rev2, which looks into message/global as into message/rfc822 (RFC 9051 section 9 media-message).
@@ -47,8 +50,17 @@ impl Wanted {
             items.insert(0, Item::Uid);
         }
         let extent = items.iter().filter_map(extent).max();
-        let sets_seen = items.iter().any(|item| matches!(item, Item::Section(section) if !section.peek));
-        Wanted { items, extent, sets_seen, condstore: false, rev2: false }
+        let sets_seen = items.iter().any(|item| match item {
+            Item::Section(section) => !section.peek,
+            Item::Binary(binary) => !binary.peek,
+            _ => false,
+        });
+        let decoded = items.iter().filter_map(|item| match item {
+            Item::Binary(Binary { path, .. }) | Item::BinarySize(path) if !path.is_empty() => Some(path.clone()),
+            _ => None,
+        });
+        let decoded = decoded.collect();
+        Wanted { items, extent, sets_seen, decoded, condstore: false, rev2: false }
     }
 }
 
@@ -62,6 +74,7 @@ fn extent(item: &Item) -> Option<Extent> {
             _ => Extent::All,
         }),
         Item::Body | Item::BodyStructure | Item::Preview { .. } => Some(Extent::All),
+        Item::Binary(_) | Item::BinarySize(_) => Some(Extent::All),
     }
 }
 
@@ -100,6 +113,7 @@ pub struct Memory {
     size: u64,
     tree: Option<Tree>,
     place: Option<Place>,
+    decoded: Option<binary::Place>,
 }
 
 /// A response in progress.
@@ -109,9 +123,12 @@ pub struct Answer {
     tree: Option<Tree>,
     /// Where the last literal ended.
     place: Option<Place>,
+    /// The same of a decoded part.
+    decoded: Option<binary::Place>,
     /// The next item.
     item: usize,
     work: Work,
+    has_begun: bool,
 }
 
 /// What goes on inside an item.
@@ -124,23 +141,67 @@ enum Work {
     Measure(Range<u64>, Measure),
     /// Sending a literal.
     Stream(Stream),
+    /// Decoding a part.
+    Decode(Box<Decoding>),
+}
+
+/// What [`Answer::check`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// Look on.
+    Unknown,
+    /// The response can be given.
+    Good,
+    /// A part's encoding is not known.
+    Undecodable,
 }
 
 impl Answer {
-    /// Begin the response. `source` must be there if [`Wanted::extent`] says so.
-    pub fn new(facts: Facts, source: Option<Source>, memory: Option<Memory>, out: &mut Out) -> Answer {
-        out.put(format!("* {} FETCH (", facts.number));
+    /// A response to be given. `source` must be there if [`Wanted::extent`] says so.
+    pub fn new(facts: Facts, source: Option<Source>, memory: Option<Memory>) -> Answer {
         let size = source.as_ref().map(Source::size);
         let same = memory.filter(|memory| memory.uid == facts.uid && Some(memory.size) == size);
-        let (tree, place) = same.map_or((None, None), |memory| (memory.tree, memory.place));
-        Answer { facts, source, tree, place, item: 0, work: Work::Begin }
+        let (tree, place, decoded) = same.map_or((None, None, None), |m| (m.tree, m.place, m.decoded));
+        Answer { facts, source, tree, place, decoded, item: 0, work: Work::Begin, has_begun: false }
+    }
+
+    /// Was anything written?
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// Before anything is written: can all be given? Reads a block of the file if that must be known.
+    pub fn check(&mut self, wanted: &Wanted, budget: &mut u64) -> io::Result<Check> {
+        if !wanted.decoded.is_empty() && self.tree.is_none() {
+            let begun = match std::mem::replace(&mut self.work, Work::Begin) {
+                Work::Scan(scanner, at) => (scanner, at),
+                _ => (Box::new(Scanner::seeing_global(wanted.rev2)), 0),
+            };
+            self.scan(begun.0, begun.1, budget)?;
+            return Ok(Check::Unknown);
+        }
+        let Some(source) = &self.source else { return Ok(Check::Good) };
+        let find = |path: &Vec<u32>| binary::find(path, source, self.tree.as_ref());
+        let undecodable = wanted.decoded.iter().any(|path| find(path) == Found::Undecodable);
+        Ok(if undecodable { Check::Undecodable } else { Check::Good })
+    }
+
+    /// What is told of the message; to be changed before it begins.
+    pub fn facts(&mut self) -> &mut Facts {
+        &mut self.facts
+    }
+
+    /// Begin to write.
+    pub fn begin_response(&mut self, out: &mut Out) {
+        out.put(format!("* {} FETCH (", self.facts.number));
+        self.has_begun = true;
     }
 
     /// What is worth keeping when the response is complete: of a big message with few parts, so that an idle session owns little.
     pub fn into_memory(self) -> Option<Memory> {
         let source = self.source.filter(|source| !source.is_small())?;
         let tree = self.tree.filter(|tree| tree.parts().len() <= MAX_KEPT_PARTS);
-        Some(Memory { uid: self.facts.uid, size: source.size(), tree, place: self.place })
+        Some(Memory { uid: self.facts.uid, size: source.size(), tree, place: self.place, decoded: self.decoded })
     }
 
     /// Go on. Returns whether the response is complete. `names` are the keywords that the client knows.
@@ -169,17 +230,18 @@ impl Answer {
     ) -> io::Result<()> {
         let done = match (std::mem::replace(&mut self.work, Work::Begin), item, &self.source) {
             (Work::Begin, _, _) => self.begin(wanted, item, names, out)?,
-            (Work::Scan(scanner, at), _, Some(source)) => {
-                let mut buffer = Vec::new();
-                let (mut scanner, block) = (scanner, source.block(at, source.size(), &mut buffer)?);
-                scanner.push(block);
-                *budget = budget.saturating_sub(block.len() as u64);
-                if block.is_empty() {
-                    self.tree = Some(scanner.finish());
-                } else {
-                    self.work = Work::Scan(scanner, at + block.len() as u64);
-                }
+            (Work::Scan(scanner, at), _, Some(_)) => {
+                self.scan(scanner, at, budget)?;
                 false
+            }
+            (Work::Decode(mut decoding), _, Some(source)) => {
+                let end = decoding.step(source, out, budget)?;
+                if end.is_none() {
+                    self.work = Work::Decode(decoding);
+                }
+                let done = end.is_some();
+                self.decoded = end.or(self.decoded.take());
+                done
             }
             (Work::Measure(range, mut measure), Item::Section(section), Some(source)) => {
                 match measure.step(source, budget)? {
@@ -198,9 +260,24 @@ impl Answer {
                 done
             }
             // Nothing scans, measures or sends without a file.
-            (Work::Scan(..) | Work::Measure(..) | Work::Stream(_), _, _) => true,
+            (Work::Scan(..) | Work::Measure(..) | Work::Stream(_) | Work::Decode(_), _, _) => true,
         };
         self.item += usize::from(done);
+        Ok(())
+    }
+
+    /// Look for parts in the next block.
+    fn scan(&mut self, mut scanner: Box<Scanner>, at: u64, budget: &mut u64) -> io::Result<()> {
+        let Some(source) = &self.source else { return Ok(()) };
+        let mut buffer = Vec::new();
+        let block = source.block(at, source.size(), &mut buffer)?;
+        scanner.push(block);
+        *budget = budget.saturating_sub(block.len() as u64);
+        if block.is_empty() {
+            self.tree = Some(scanner.finish());
+        } else {
+            self.work = Work::Scan(scanner, at + block.len() as u64);
+        }
         Ok(())
     }
 
@@ -212,6 +289,8 @@ impl Answer {
             Item::Body | Item::BodyStructure | Item::Preview { .. } => Need::Tree,
             Item::Flags | Item::InternalDate | Item::Size | Item::Uid => Need::File,
             Item::Modseq | Item::SaveDate | Item::EmailId | Item::ThreadId => Need::File,
+            Item::Binary(Binary { path, .. }) | Item::BinarySize(path) if path.is_empty() => Need::File,
+            Item::Binary(_) | Item::BinarySize(_) => Need::Tree,
         };
         if self.must_scan(need)? {
             self.work = Work::Scan(Box::new(Scanner::seeing_global(wanted.rev2)), 0);
@@ -239,6 +318,8 @@ impl Answer {
             Item::BodyStructure => self.structure("BODYSTRUCTURE ", true, out),
             Item::Preview { .. } => self.preview(out)?,
             Item::Section(section) => return self.section(section, out),
+            Item::Binary(binary) => return Ok(self.binary(binary, out)),
+            Item::BinarySize(path) => return Ok(self.binary_size(path, out)),
         }
         Ok(true)
     }
@@ -333,9 +414,53 @@ impl Answer {
                 Ok(false)
             }
             Piece::Range(range, None) => {
-                let enough = section.partial.map_or(u64::MAX, |(first, count)| first + count);
+                let enough = section.partial.map_or(u64::MAX, |(first, count)| first.saturating_add(count));
                 self.work = Work::Measure(range.clone(), Measure::new(range, enough, self.place.as_ref()));
                 Ok(false)
+            }
+        }
+    }
+
+    /// A decoded part. Returns whether it is complete.
+    fn binary(&mut self, item: &Binary, out: &mut Out) -> bool {
+        let Some(source) = &self.source else { return true };
+        binary::label(out, "BINARY", &item.path, item.partial.map(|(first, _)| first));
+        let wanted = binary::wanted(item);
+        match binary::find(&item.path, source, self.tree.as_ref()) {
+            Found::Part(part) => match part.clone().decode(source) {
+                // Most mail: decoded once, not counted first.
+                Some(all) => {
+                    let cut = |at: u64| at.min(all.len() as u64) as usize;
+                    let data = &all[cut(wanted.start)..cut(wanted.end)];
+                    binary::announce(out, data.len() as u64, data.contains(&0));
+                    out.put(data);
+                    true
+                }
+                None => {
+                    self.work = Work::Decode(Box::new(Decoding::new(part, wanted, self.decoded.as_ref())));
+                    false
+                }
+            },
+            // What cannot be decoded was refused by `check`.
+            Found::Nothing | Found::Undecodable => {
+                out.put(" NIL");
+                true
+            }
+        }
+    }
+
+    /// The size of a decoded part: 0 if there is none, as BINARY has NIL then. Returns whether it is complete.
+    fn binary_size(&mut self, path: &[u32], out: &mut Out) -> bool {
+        let Some(source) = &self.source else { return true };
+        binary::label(out, "BINARY.SIZE", path, None);
+        match binary::find(path, source, self.tree.as_ref()) {
+            Found::Part(part) => {
+                self.work = Work::Decode(Box::new(Decoding::size(part)));
+                false
+            }
+            Found::Nothing | Found::Undecodable => {
+                out.put(" 0");
+                true
             }
         }
     }

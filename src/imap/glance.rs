@@ -258,7 +258,7 @@ fn write(wanted: &Wanted, row: &Row, facts: &Facts<'_>, recent: bool, names: &[S
             Item::ThreadId => out.extend_from_slice(super::answer::NO_THREAD),
             Item::Section(section) => fields(out, section, facts.fields().unwrap_or_default()),
             // Not glanced at.
-            Item::SaveDate | Item::EmailId => {}
+            Item::SaveDate | Item::EmailId | Item::Binary(_) | Item::BinarySize(_) => {}
         }
     }
     out.extend_from_slice(b")\r\n");

@@ -20,6 +20,7 @@
 pub mod acl;
 pub mod annotations;
 pub mod answer;
+pub mod binary;
 pub mod cmd;
 pub mod context;
 pub mod enabled;

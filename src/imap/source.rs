@@ -246,6 +246,16 @@ fn wire_len(block: &[u8], after_cr: bool) -> u64 {
 /// Add `block` as it goes on the wire to `out`.
 pub fn convert(block: &[u8], after_cr: bool, out: &mut Vec<u8>) {
     let start = out.len();
+    crlf(block, after_cr, out);
+    let mut sent = &mut out[start..];
+    while let Some(nul) = memchr(0, sent) {
+        sent[nul] = 0x80;
+        sent = &mut sent[nul + 1..];
+    }
+}
+
+/// Add `block` to `out`, every line end CRLF.
+pub fn crlf(block: &[u8], after_cr: bool, out: &mut Vec<u8>) {
     out.reserve(block.len() + block.len() / 32);
     let mut from = 0;
     for lf in memchr_iter(b'\n', block) {
@@ -257,11 +267,6 @@ pub fn convert(block: &[u8], after_cr: bool, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&block[from..]);
-    let mut sent = &mut out[start..];
-    while let Some(nul) = memchr(0, sent) {
-        sent[nul] = 0x80;
-        sent = &mut sent[nul + 1..];
-    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod render;
 pub mod scan;
 pub mod subject;
 pub mod text;
+pub mod transfer;
 pub mod utf7;
 
 pub use flags::Flags;

@@ -1,8 +1,7 @@
 //! Text out of a message, to search in: transfer encodings and charsets undone, case folded.
 //!
-//! A body is decoded block by block, so that its size costs no memory. Nothing is refused: bytes that are no base64
-//! are passed over, a broken `=` of quoted-printable stands for itself, bytes that are no character of the charset
-//! become U+FFFD, an unknown charset is read as UTF-8 (and so is US-ASCII: its 8-bit bytes mostly are).
+//! A body is decoded block by block, so that its size costs no memory. Nothing is refused: an unknown transfer encoding is
+//! read as if there was none, bytes that are no character of the charset become U+FFFD, an unknown charset is read as UTF-8 (and so is US-ASCII: its 8-bit bytes mostly are).
 //! RFC 2047 words in headers are mail-parser's work; it is given one field at a time, since on a whole message that
 //! nests 100,000 deep it ends the process.
 
@@ -10,9 +9,9 @@ use std::borrow::Cow;
 
 use encoding_rs::{Encoding, UTF_8};
 use mail_parser::parsers::MessageStream;
-use memchr::memchr;
 
 use super::content::Param;
+use super::transfer::Transfer;
 
 /// The value of a header field as people read it: folds removed, RFC 2047 words decoded.
 pub fn of_header(value: &[u8]) -> String {
@@ -70,7 +69,7 @@ impl Decoder {
             .and_then(Encoding::for_label_no_replacement)
             .unwrap_or(UTF_8);
         Decoder {
-            transfer: Transfer::new(encoding.unwrap_or_default()),
+            transfer: encoding.and_then(Transfer::of).unwrap_or_default(),
             charset: charset.new_decoder_without_bom_handling(),
             bytes: Vec::new(),
         }
@@ -108,140 +107,6 @@ impl Decoder {
     }
 }
 
-/// Undoes a Content-Transfer-Encoding (RFC 2045 section 6).
-enum Transfer {
-    /// 7bit, 8bit, binary, and what nobody knows.
-    Identity,
-    Base64 {
-        bits: u32,
-        count: u8,
-    },
-    QuotedPrintable {
-        pending: Vec<u8>,
-    },
-}
-
-impl Transfer {
-    fn new(name: &[u8]) -> Transfer {
-        match name.to_ascii_lowercase().as_slice() {
-            b"base64" => Transfer::Base64 { bits: 0, count: 0 },
-            b"quoted-printable" => Transfer::QuotedPrintable { pending: Vec::new() },
-            _ => Transfer::Identity,
-        }
-    }
-
-    fn push(&mut self, block: &[u8], last: bool, out: &mut Vec<u8>) {
-        match self {
-            Transfer::Identity => out.extend_from_slice(block),
-            Transfer::Base64 { bits, count } => {
-                let mut rest = block;
-                while let Some((first, behind)) = rest.split_first() {
-                    if *count == 0 {
-                        rest = base64_groups(rest, out);
-                        if rest.len() <= behind.len() {
-                            continue;
-                        }
-                    }
-                    base64_byte(*first, bits, count, out);
-                    rest = behind;
-                }
-                if last {
-                    base64_flush(bits, count, out);
-                }
-            }
-            Transfer::QuotedPrintable { pending } => {
-                let mut rest = block;
-                while !rest.is_empty() {
-                    if pending.is_empty() {
-                        let plain = memchr(b'=', rest).unwrap_or(rest.len());
-                        out.extend_from_slice(&rest[..plain]);
-                        rest = &rest[plain..];
-                    }
-                    if let Some((first, behind)) = rest.split_first() {
-                        quoted_printable_byte(*first, pending, out);
-                        rest = behind;
-                    }
-                }
-                if last {
-                    out.append(pending);
-                }
-            }
-        }
-    }
-}
-
-/// What each byte stands for in base64; [`NO_DIGIT`] for those that are none.
-static BASE64: [u8; 256] = {
-    let mut table = [NO_DIGIT; 256];
-    let mut value = 0;
-    while value < 64 {
-        table[b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[value] as usize] = value as u8;
-        value += 1;
-    }
-    table
-};
-const NO_DIGIT: u8 = 0x80;
-
-/// Decode whole groups of four digits, up to the first that is not one; what is left.
-fn base64_groups<'a>(block: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-    let mut rest = block;
-    while let [a, b, c, d, behind @ ..] = rest {
-        let [a, b, c, d] = [a, b, c, d].map(|digit| BASE64[*digit as usize]);
-        if (a | b | c | d) & NO_DIGIT != 0 {
-            break;
-        }
-        out.extend_from_slice(&[a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]);
-        rest = behind;
-    }
-    rest
-}
-
-fn base64_byte(byte: u8, bits: &mut u32, count: &mut u8, out: &mut Vec<u8>) {
-    let value = match BASE64[byte as usize] {
-        // Padding ends a run; some mailers put several runs into one body.
-        _ if byte == b'=' => return base64_flush(bits, count, out),
-        // RFC 2045 section 6.8: other characters must be ignored.
-        NO_DIGIT => return,
-        value => value,
-    };
-    *bits = *bits << 6 | u32::from(value);
-    *count += 1;
-    if *count == 4 {
-        out.extend_from_slice(&bits.to_be_bytes()[1..]);
-        (*bits, *count) = (0, 0);
-    }
-}
-
-fn base64_flush(bits: &mut u32, count: &mut u8, out: &mut Vec<u8>) {
-    match *count {
-        2 => out.push((*bits >> 4) as u8),
-        3 => out.extend_from_slice(&((*bits >> 2) as u16).to_be_bytes()),
-        _ => {}
-    }
-    (*bits, *count) = (0, 0);
-}
-
-/// `pending` is a `=` and what may belong to it: white space up to a line end (a soft line break), or a hex digit.
-fn quoted_printable_byte(byte: u8, pending: &mut Vec<u8>, out: &mut Vec<u8>) {
-    let hex = |b: u8| (b as char).to_digit(16).map(|digit| digit as u8);
-    match (&pending[..], byte) {
-        ([], b'=') => pending.push(byte),
-        ([], _) => out.push(byte),
-        ([_, ..], b'\n') => pending.clear(),
-        ([_], _) if hex(byte).is_some() => pending.push(byte),
-        ([_, first], _) if hex(*first).is_some() && hex(byte).is_some() => {
-            out.push(hex(*first).unwrap_or(0) << 4 | hex(byte).unwrap_or(0));
-            pending.clear();
-        }
-        // Trailing white space; a line of it longer than any line may be is no soft break.
-        ([.., b'=' | b' ' | b'\t' | b'\r'], b' ' | b'\t' | b'\r') if pending.len() < 998 => pending.push(byte),
-        _ => {
-            out.append(pending);
-            quoted_printable_byte(byte, pending, out);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,7 +137,7 @@ mod tests {
             ("two base64 runs", "base64", "utf-8", b"YQ==Yg==", "ab"),
             ("quoted", "quoted-printable", "utf-8", b"n=C3=A9 a=\r\nb =  \nc", "né ab c"),
             ("lower case", "quoted-printable", "utf-8", b"n=c3=a9", "né"),
-            ("broken", "quoted-printable", "utf-8", b"a=b=XY=4=41== 4=", "a=b=XY=4A== 4="),
+            ("broken", "quoted-printable", "utf-8", b"a=b=XY=4=41== 4=", "a=b=XY=4A== 4"),
             ("unknown encoding", "x-uue", "utf-8", b"abc", "abc"),
         ];
         for (case, encoding, charset, body, want) in table {

@@ -27,7 +27,15 @@ fn fetch_in_steps(message: &[u8], items: &str, step: u64) -> (String, usize) {
     };
     let names = ["a".to_owned(), "Work".to_owned()];
     let (mut sent, mut out, mut steps) = (Vec::new(), Out::new(), 1);
-    let mut answer = Answer::new(facts, source, None, &mut out);
+    let mut answer = Answer::new(facts, source, None);
+    loop {
+        match answer.check(&wanted, &mut step.clone()).unwrap() {
+            Check::Unknown => {}
+            Check::Good => break,
+            Check::Undecodable => return ("undecodable".into(), steps),
+        }
+    }
+    answer.begin_response(&mut out);
     while !answer.step(&wanted, &names, &mut out, &mut step.clone()).unwrap() {
         assert!(out.bytes().len() < 2 * crate::wire::STEP_BYTES);
         sent.extend_from_slice(out.bytes());
@@ -36,6 +44,22 @@ fn fetch_in_steps(message: &[u8], items: &str, step: u64) -> (String, usize) {
     }
     sent.extend_from_slice(out.bytes());
     (String::from_utf8_lossy(&sent).into_owned(), steps)
+}
+
+fn some_facts() -> Facts {
+    Facts {
+        number: 1,
+        uid: 7,
+        flags: Flags::NONE,
+        recent: false,
+        keywords: 0,
+        tell_flags: false,
+        date: 0,
+        size: 0,
+        modseq: 1,
+        saved: None,
+        email_id: String::new(),
+    }
 }
 
 #[test]
@@ -48,21 +72,10 @@ fn slices_of_a_part_scan_once() {
         let item = format!("1 BODY.PEEK[1]<{}.50000>", text.len());
         let wanted = Wanted::new(Cursor::new(item.as_bytes()).fetch().unwrap().items, false);
         let source = Source::new(file.try_clone().unwrap(), Extent::All).unwrap();
-        let facts = Facts {
-            number: 1,
-            uid: 7,
-            flags: Flags::NONE,
-            recent: false,
-            keywords: 0,
-            tell_flags: false,
-            date: 0,
-            size: 0,
-            modseq: 1,
-            saved: None,
-            email_id: String::new(),
-        };
         let (mut out, mut budget) = (Out::new(), u64::MAX);
-        let mut answer = Answer::new(facts, Some(source), memory.take(), &mut out);
+        let mut answer = Answer::new(some_facts(), Some(source), memory.take());
+        while answer.check(&wanted, &mut budget).unwrap() == Check::Unknown {}
+        answer.begin_response(&mut out);
         assert!(answer.step(&wanted, &[], &mut out, &mut budget).unwrap());
         memory = answer.into_memory();
         let start = out.bytes().iter().position(|b| *b == b'\n').unwrap() + 1;
@@ -202,4 +215,68 @@ proptest! {
             prop_assert!(value.ends_with(" NIL"));
         }
     }
+}
+
+#[test]
+fn decoded_parts() {
+    let message = "Content-Type: multipart/mixed; boundary=x\n\n--x\nContent-Transfer-Encoding: quoted-printable\n\na=0Ab \nc=\n\n\
+        --x\nContent-Type: image/png\nContent-Transfer-Encoding: base64\n\nAAECCg==\n\
+        --x\nContent-Type: image/png\nContent-Transfer-Encoding: quoted-printable\n\n=0A=\n\n\n\
+        --x\nContent-Type: text/plain; charset=UTF-16\nContent-Transfer-Encoding: base64\n\nAAo=\n\
+        --x\nContent-Transfer-Encoding: x-y\n\nz\n--x\n\n8 bit\n\n--x--\n";
+    let table = [
+        ("BINARY[1]", " {7}\r\na\r\nb\r\nc"),
+        ("BINARY[2]", " ~{4}\r\n\0\u{1}\u{2}\n"),
+        ("BINARY[2]<1.2>", "<1> {2}\r\n\u{1}\u{2}"),
+        ("BINARY.SIZE[2]", " 4"),
+        ("BINARY[3]", " {3}\r\n\n\r\n"),
+        ("BINARY[4]", " ~{2}\r\n\0\n"),
+        ("BINARY[6]", " {7}\r\n8 bit\r\n"),
+        ("BINARY[7]", " NIL"),
+        ("BINARY.SIZE[7]", " 0"),
+    ];
+    for (name, want) in table {
+        let peek = name.replace("BINARY[", "BINARY.PEEK[");
+        let (text, _) = fetch_in_steps(message.as_bytes(), &peek, u64::MAX);
+        assert_eq!(text, format!("* 1 FETCH ({}{want})\r\n", name.split('<').next().unwrap()), "{name}");
+    }
+    for name in ["BINARY[5]", "BINARY.PEEK[5]", "BINARY.SIZE[5]"] {
+        assert_eq!(fetch_in_steps(message.as_bytes(), name, u64::MAX).0, "undecodable", "{name}");
+    }
+    assert!(Wanted::new(Cursor::new(b"1 BINARY[]").fetch().unwrap().items, false).sets_seen);
+    assert!(!Wanted::new(Cursor::new(b"1 (BINARY.PEEK[] BINARY.SIZE[])").fetch().unwrap().items, false).sets_seen);
+}
+
+/// Too big for memory: decoded in steps, whole and in slices, with the same result.
+#[test]
+fn big_decoded_parts() {
+    let line = "=00=01=3D some text that is neither = \r\nshort nor=20\n";
+    let message = format!("Mime-Version: 1.0\nContent-Transfer-Encoding: quoted-printable\n\n{}", line.repeat(10_000));
+    let want = "\0\u{1}= some text that is neither short nor \r\n".repeat(10_000);
+    let (text, steps) = fetch_in_steps(message.as_bytes(), "BINARY.PEEK[1]", 1);
+    assert!(steps > 10, "{steps}");
+    assert!(text == format!("* 1 FETCH (BINARY[1] ~{{{}}}\r\n{want})\r\n", want.len()));
+    let (text, _) = fetch_in_steps(message.as_bytes(), "BINARY.SIZE[1]", 1);
+    assert_eq!(text, format!("* 1 FETCH (BINARY.SIZE[1] {})\r\n", want.len()));
+
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(message.as_bytes()).unwrap();
+    let (mut memory, mut got, mut read) = (None, Vec::new(), 0);
+    while got.len() < want.len() {
+        let item = format!("1 BINARY.PEEK[1]<{}.7001>", got.len());
+        let wanted = Wanted::new(Cursor::new(item.as_bytes()).fetch().unwrap().items, false);
+        let source = Source::new(file.try_clone().unwrap(), Extent::All).unwrap();
+        let (mut out, mut budget) = (Out::new(), u64::MAX);
+        let mut answer = Answer::new(some_facts(), Some(source), memory.take());
+        while answer.check(&wanted, &mut budget).unwrap() == Check::Unknown {}
+        answer.begin_response(&mut out);
+        assert!(answer.step(&wanted, &[], &mut out, &mut budget).unwrap());
+        memory = answer.into_memory();
+        let start = out.bytes().iter().position(|b| *b == b'\n').unwrap() + 1;
+        got.extend_from_slice(&out.bytes()[start..out.bytes().len() - 3]);
+        read += u64::MAX - budget;
+    }
+    assert!(got == want.as_bytes());
+    // Two or three blocks a slice; from the start each time it would be 15 MB.
+    assert!(read < 64 * message.len() as u64 / 2, "{read}");
 }

@@ -9,7 +9,7 @@ use crate::imap::reply::Reply;
 
 /// What every client can use, in the state that it belongs to. Before login too, since many clients ask only once.
 const ALWAYS: &str = "IMAP4rev1 SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE \
-                      MULTIAPPEND CATENATE REPLACE UTF8=ACCEPT \
+                      MULTIAPPEND CATENATE REPLACE BINARY UTF8=ACCEPT \
                       SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS XLIST \
                       METADATA METADATA-SERVER LIST-METADATA ACL RIGHTS=kxte LIST-MYRIGHTS \
                       QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE QUOTA=RES-MAILBOX \

@@ -8,7 +8,7 @@
 //! reading fails in the middle of a response, the connection ends: the client was told a size, and no bytes that we could make up
 //! are the message.
 
-use crate::imap::answer::{Answer, Facts, Wanted};
+use crate::imap::answer::{Answer, Check, Facts, Wanted};
 use crate::imap::context::{Context, Selected};
 use crate::imap::glance::{Glance, Seen};
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
@@ -115,6 +115,21 @@ impl Job for Fetch {
         let mut budget = STEP_READ;
         while !out.full() && budget > 0 {
             match &mut self.answer {
+                Some(answer) if !answer.has_begun() => match answer.check(&self.wanted, &mut budget) {
+                    Ok(Check::Unknown) => {}
+                    Ok(Check::Good) => self.begin_response(selected, out),
+                    Ok(Check::Undecodable) => {
+                        // RFC 3516 section 4.3.
+                        let reply =
+                            Reply::no("UNKNOWN-CTE", "A part has a Content-Transfer-Encoding that is not known");
+                        self.failed.get_or_insert(reply);
+                        selected.memory = self.answer.take().and_then(Answer::into_memory);
+                    }
+                    Err(error) => {
+                        self.answer = None;
+                        self.failed.get_or_insert(store::Error::io("a message".as_ref(), error).into());
+                    }
+                },
                 Some(answer) => match answer.step(&self.wanted, selected.view.keywords(), out, &mut budget) {
                     Ok(true) => {
                         let answer = self.answer.take();
@@ -131,7 +146,7 @@ impl Job for Fetch {
                 None if self.glance.is_some() => match self.glance(selected, out, &mut budget) {
                     Ok(Seen::Some) => {}
                     Ok(Seen::All) => return Ok(Progress::Done(self.finish(selected))),
-                    Ok(Seen::Slow(number)) => self.begin_or_note(number, selected, out),
+                    Ok(Seen::Slow(number)) => self.begin_or_note(number, selected),
                     Err(error) => return Err(error.into()),
                 },
                 None => {
@@ -139,7 +154,7 @@ impl Job for Fetch {
                         return Ok(Progress::Done(self.finish(selected)));
                     };
                     self.next = number.saturating_add(1);
-                    self.begin_or_note(number, selected, out);
+                    self.begin_or_note(number, selected);
                     budget = budget.saturating_sub(if self.wanted.extent.is_some() { OPEN_COST } else { 64 });
                 }
             }
@@ -161,8 +176,8 @@ impl Fetch {
     }
 
     /// As [`Fetch::begin`]; what stands in its way is told at the end.
-    fn begin_or_note(&mut self, number: u32, selected: &mut Selected, out: &mut Out) {
-        match self.begin(number, selected, out) {
+    fn begin_or_note(&mut self, number: u32, selected: &mut Selected) {
+        match self.begin(number, selected) {
             Ok(answer) => self.answer = answer,
             Err(store::Error::Gone) => self.gone = true,
             Err(error) => {
@@ -171,11 +186,23 @@ impl Fetch {
         }
     }
 
-    /// Begin the response for a message. Everything that may find it gone comes before the first byte of it.
-    fn begin(&mut self, number: u32, selected: &mut Selected, out: &mut Out) -> store::Result<Option<Answer>> {
+    /// Nothing stands in the way: set \Seen, and write the first byte of the response.
+    fn begin_response(&mut self, selected: &mut Selected, out: &mut Out) {
+        let Some(mut answer) = self.answer.take() else { return };
+        let facts = answer.facts();
+        facts.tell_flags = self.wanted.sets_seen && self.set_seen(selected, facts);
+        if self.wanted.items.contains(&Item::Modseq) || facts.tell_flags {
+            selected.view.told_modseq(facts.modseq);
+        }
+        answer.begin_response(out);
+        self.answer = Some(answer);
+    }
+
+    /// Open what is needed of a message. Everything that may find it gone comes before the first byte of the response.
+    fn begin(&mut self, number: u32, selected: &mut Selected) -> store::Result<Option<Answer>> {
         let Some(uid) = selected.view.uid(number) else { return Ok(None) };
         let mailbox = &selected.mailbox;
-        let mut message = mailbox.message(uid).ok_or(store::Error::Gone)?;
+        let message = mailbox.message(uid).ok_or(store::Error::Gone)?;
         let wants = |item| self.wanted.items.contains(&item);
         let date = if wants(Item::InternalDate) { mailbox.internal_date(uid)? } else { 0 };
         let size = if wants(Item::Size) { mailbox.wire_size(uid)? } else { 0 };
@@ -188,20 +215,17 @@ impl Fetch {
             }
             None => None,
         };
-        let tell_flags = self.wanted.sets_seen && self.set_seen(selected, &mut message);
         let recent = selected.view.is_recent(uid);
         let Message { flags, keywords, modseq, .. } = message;
-        if self.wanted.items.contains(&Item::Modseq) || tell_flags {
-            selected.view.told_modseq(modseq);
-        }
+        let tell_flags = false;
         let facts = Facts { number, uid, flags, recent, keywords, tell_flags, date, size, modseq, saved, email_id };
         let memory = source.as_ref().and_then(|_| selected.memory.take());
-        Ok(Some(Answer::new(facts, source, memory, out)))
+        Ok(Some(Answer::new(facts, source, memory)))
     }
 
     /// Set \Seen. Returns whether that changed the flags, which the client then must be told. A disk on which it cannot be set
     /// is no reason to keep the mail from its owner.
-    fn set_seen(&mut self, selected: &mut Selected, message: &mut Message) -> bool {
+    fn set_seen(&mut self, selected: &mut Selected, message: &mut Facts) -> bool {
         if selected.read_only || !selected.rights.has(Rights::SEEN) || message.flags.has(Flags::SEEN) {
             return false;
         }
@@ -211,7 +235,7 @@ impl Fetch {
             return false;
         }
         if let Some(now) = mailbox.message(message.uid) {
-            *message = now;
+            (message.flags, message.keywords, message.modseq) = (now.flags, now.keywords, now.modseq);
         }
         if self.told.len() == MAX_TOLD {
             selected.view.collect(mailbox, false, Own::Told(&self.told));

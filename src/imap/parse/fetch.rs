@@ -4,6 +4,7 @@
 //! fetch      = sequence-set SP ("ALL" / "FULL" / "FAST" / item / "(" item *(SP item) ")") [SP "(" modifier *(SP modifier) ")"]
 //! item       = "FLAGS" / "UID" / ... / "BODY" [".PEEK"] "[" [section] "]" ["<" number "." nz-number ">"]
 //! section    = part *("." part) ["." ("MIME" / msgtext)] / msgtext
+//! binary     = "BINARY" [".PEEK"] "[" [part *("." part)] "]" ["<" number "." nz-number ">"] / "BINARY.SIZE" "[" [part *("." part)] "]"
 //! msgtext    = "HEADER" / "HEADER.FIELDS" [".NOT"] SP "(" field *(SP field) ")" / "TEXT"
 //! ```
 
@@ -70,6 +71,21 @@ pub enum Item {
     },
     /// `BODY[...]`, `RFC822`, `RFC822.HEADER`, `RFC822.TEXT`.
     Section(Section),
+    /// `BINARY[...]` (RFC 3516).
+    Binary(Binary),
+    /// `BINARY.SIZE[...]`: part numbers.
+    BinarySize(Vec<u32>),
+}
+
+/// A decoded part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binary {
+    /// Leaves \Seen alone.
+    pub peek: bool,
+    /// Part numbers; none for the message itself.
+    pub path: Vec<u32>,
+    /// First byte and number of bytes, counted in what was decoded.
+    pub partial: Option<(u64, u64)>,
 }
 
 /// A piece of the message.
@@ -217,6 +233,9 @@ impl Cursor<'_> {
             "BODY" if self.peek() == Some(b'[') => Item::Section(self.section(false)?),
             "BODY.PEEK" => Item::Section(self.section(true)?),
             "BODY" => Item::Body,
+            "BINARY" => Item::Binary(self.binary(false)?),
+            "BINARY.PEEK" => Item::Binary(self.binary(true)?),
+            "BINARY.SIZE" => Item::BinarySize(self.section_binary()?),
             _ => return before.bad("unknown item to fetch"),
         })
     }
@@ -289,13 +308,36 @@ impl Cursor<'_> {
         Ok(names)
     }
 
-    /// RFC 9051 section 9: of 63 bits, in RFC 3501 of 32.
+    fn binary(&mut self, peek: bool) -> Result<Binary> {
+        let path = self.section_binary()?;
+        let partial = if self.eat(b'<') { Some(self.partial()?) } else { None };
+        Ok(Binary { peek, path, partial })
+    }
+
+    /// RFC 3516 section 7: part numbers in brackets, or nothing in them.
+    fn section_binary(&mut self) -> Result<Vec<u32>> {
+        self.expect(b'[', "expected [ and part numbers")?;
+        let mut path = Vec::new();
+        while !self.eat(b']') {
+            if !path.is_empty() {
+                self.expect(b'.', "expected . or ] after a part number")?;
+            }
+            path.push(self.nz_number()?);
+            if path.len() > MAX_DEPTH + 1 {
+                return self.bad("section has too many part numbers");
+            }
+        }
+        Ok(path)
+    }
+
+    /// RFC 9051: numbers of 63 bits; RFC 3501 has only those of 32.
     fn partial(&mut self) -> Result<(u64, u64)> {
         let first = self.number64()?;
         self.expect(b'.', "expected . and a number of bytes")?;
+        let before = self.clone();
         let count = self.number64()?;
         if count == 0 {
-            return self.bad("number must not be 0");
+            return before.bad("number of bytes must not be 0");
         }
         self.expect(b'>', "expected > after a number of bytes")?;
         Ok((first, count))
@@ -347,6 +389,15 @@ mod tests {
     }
 
     #[test]
+    fn decoded_parts() {
+        let binary = |peek, path: &[u32], partial| [Item::Binary(Binary { peek, path: path.to_vec(), partial })];
+        assert_eq!(items("BINARY[]").unwrap(), binary(false, &[], None));
+        assert_eq!(items("(binary[1.2]<0.5>)").unwrap(), binary(false, &[1, 2], Some((0, 5))));
+        assert_eq!(items("BINARY.PEEK[3]<4294967296.1>").unwrap(), binary(true, &[3], Some((1 << 32, 1))));
+        assert_eq!(items("BINARY.SIZE[2]").unwrap(), [Item::BinarySize(vec![2])]);
+    }
+
+    #[test]
     fn what_sets_seen() {
         let peeks = |text| match &items(text).unwrap()[0] {
             Item::Section(section) => section.peek,
@@ -366,6 +417,7 @@ mod tests {
     #[test]
     fn mistakes() {
         let long = format!("BODY[{}1]", "1.".repeat(MAX_DEPTH + 1));
+        let deep = format!("BINARY[{}1]", "1.".repeat(MAX_DEPTH + 1));
         let many = format!("({})", (0..=MAX_ITEMS).map(|n| format!("BODY[{}]", n + 1)).collect::<Vec<_>>().join(" "));
         let table = [
             "",
@@ -391,6 +443,16 @@ mod tests {
             "BODY[]<1.0>",
             "BODY[]<-1.1>",
             "BODY[]<0.9223372036854775808>",
+            "BINARY",
+            "BINARY[TEXT]",
+            "BINARY[1.]",
+            "BINARY[.1]",
+            "BINARY[1.0]",
+            "BINARY[1",
+            "BINARY[1]<0.0>",
+            "BINARY.SIZE[1]<0.1>",
+            "BINARY.SIZE",
+            &deep,
             "BODY.PEEK",
             "(UID  FLAGS)",
             "(UID",
