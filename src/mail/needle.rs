@@ -16,7 +16,8 @@ const RARE: &[u8] = b"~`^{}|\\%$#&;*+!?@[]'\"<>_/()=zqjxkvZQJXKVbwpgfyuBWPGFYU09
 pub struct Needle {
     folded: String,
     finder: Finder<'static>,
-    /// For one that is ASCII: the rarest byte of it, small and capital, and its place.
+    /// For one that folds to ASCII capitals: the rarest byte of it, small and capital, and its place. Small letters in what is folded come from
+    /// `ﬁ` and its kin, and are in no ASCII text.
     rare: Option<(u8, u8, usize)>,
 }
 
@@ -28,7 +29,7 @@ impl Needle {
         let rank = |byte: u8| RARE.iter().position(|rare| *rare == byte).unwrap_or(RARE.len());
         let rarest = folded.bytes().enumerate().min_by_key(|(_, byte)| rank(byte.to_ascii_lowercase()));
         let rare = rarest
-            .filter(|_| folded.is_ascii())
+            .filter(|_| !folded.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_lowercase()))
             .map(|(at, byte)| (byte.to_ascii_lowercase(), byte.to_ascii_uppercase(), at));
         Needle { folded, finder, rare }
     }
@@ -123,6 +124,8 @@ mod tests {
             ("Xyz", "axYZ", true),
             // RFC 5051: these have no titlecase, and what they decompose to is small.
             ("office", "oﬃce", false),
+            ("ﬁi", "fIi", false),
+            ("ﬁi", "aﬁI", true),
             ("ꜷ", "Ꜷ", true),
             ("e", "é", true),
             ("kelvin", "\u{212a}elvin", true),
