@@ -1,4 +1,4 @@
-//! IMAP4rev1 (RFC 3501) and the extensions that [`cmd::capability`] names.
+//! IMAP4rev1 (RFC 3501), IMAP4rev2 (RFC 9051) for who enables it, and the extensions that [`cmd::capability`] names.
 //!
 //! From the wire inwards:
 //!

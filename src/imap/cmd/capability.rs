@@ -8,7 +8,7 @@ use crate::imap::job::{Begun, Call};
 use crate::imap::reply::Reply;
 
 /// What every client can use, in the state that it belongs to. Before login too, since many clients ask only once.
-const ALWAYS: &str = "IMAP4rev1 SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE \
+const ALWAYS: &str = "IMAP4rev1 IMAP4rev2 SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE \
                       MULTIAPPEND CATENATE REPLACE BINARY UTF8=ACCEPT \
                       SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS XLIST \
                       METADATA METADATA-SERVER LIST-METADATA ACL RIGHTS=kxte LIST-MYRIGHTS \

@@ -14,6 +14,8 @@ static TABLE: &[Row] = &[
     // RFC 5464 4.1.
     ("METADATA", |enabled| enabled.metadata = true),
     ("METADATA-SERVER", |enabled| enabled.metadata = true),
+    // RFC 9051 6.3.1 and appendix A: without it we answer as RFC 3501 has it.
+    ("IMAP4rev2", |enabled| enabled.rev2 = true),
     // RFC 6855 3.
     ("UTF8=ACCEPT", |enabled| enabled.utf8 = true),
     ("CONDSTORE", |enabled| enabled.condstore = true),

@@ -1,8 +1,8 @@
 # greeting, CAPABILITY, NOOP, ID, LOGOUT before login                   RFC 3501 6.1, RFC 2971
 # dovecot: file differs, because its capabilities, name and version are its own
-1< * OK [CAPABILITY IMAP4rev1 SASL-IR …LIST-STATUS… STARTTLS …AUTH=PLAIN AUTH=LOGIN] Mailcote ready
+1< * OK [CAPABILITY IMAP4rev1 IMAP4rev2 SASL-IR …LIST-STATUS… STARTTLS …AUTH=PLAIN AUTH=LOGIN] Mailcote ready
 1> a capability
-1< * CAPABILITY IMAP4rev1 SASL-IR …LIST-STATUS… STARTTLS …AUTH=PLAIN AUTH=LOGIN
+1< * CAPABILITY IMAP4rev1 IMAP4rev2 SASL-IR …LIST-STATUS… STARTTLS …AUTH=PLAIN AUTH=LOGIN
 1< a OK …
 1> b NOOP
 1< b OK …

@@ -18,7 +18,7 @@
 1> alice@demo.test {12}
 1< + …
 1> alice-secret
-1< g OK [CAPABILITY IMAP4rev1 SASL-IR …LIST-STATUS…] Logged in
+1< g OK [CAPABILITY IMAP4rev1 IMAP4rev2 SASL-IR …LIST-STATUS…] Logged in
 1> h login alice@demo.test alice-secret
 1< h BAD Already logged in
 1> i authenticate plain
