@@ -51,7 +51,7 @@ fn begin(mut call: Call<'_>, moves: bool) -> Result<Begun, Reply> {
     // RFC 9208 section 4.3.1. A move inside one account needs no room.
     let is_within = moves && selected.owner == place.owner;
     if !is_within && !place.store.limits().is_unlimited() {
-        let size = uids.iter().map(|uid| selected.mailbox.wire_size(*uid).unwrap_or(0)).sum();
+        let size = selected.mailbox.stored_size_of(&uids)?;
         place.store.has_quota_for(size, uids.len() as u64, false)?;
     }
     let (from, rights) = (Arc::clone(&selected.mailbox), place.rights);

@@ -158,11 +158,23 @@ impl Mailbox {
             self.process.syncs.soon(&self.subdirectory(Which::New), self.owner);
         }
         self.own_change(disk);
-        let notes = flag_notes(changed.iter());
         let lock = self.lock_files()?;
         if let Some(lock) = &lock {
             self.merge_others(disk, lock)?;
         }
+        let (mut modseq, mut changed) = (modseq, changed.to_vec());
+        if self.highest_modseq() >= modseq {
+            // Clients of another process know all up to there, and ask for what changed later (RFC 7162 3.1.4.1).
+            modseq = journal::next_modseq(self.highest_modseq());
+            let mut state = self.write_state();
+            for message in &mut changed {
+                message.modseq = modseq;
+                if let Some(known) = state.table.message_mut(message.uid) {
+                    known.modseq = modseq;
+                }
+            }
+        }
+        let notes = flag_notes(changed.iter());
         let only_journal = changed.iter().any(|message| message.keywords & !LETTER_BITS != 0);
         match (&lock, only_journal) {
             (Some(lock), true) => self.promise_notes(disk, lock, &notes)?,

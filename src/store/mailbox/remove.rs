@@ -85,6 +85,13 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Bytes on disk of these messages together, as names or files tell: what a copy of them counts in a quota. Reads no file.
+    pub fn stored_size_of(&self, uids: &[u32]) -> Result<u64> {
+        let _owner = self.assume()?;
+        // Saturating, since a name can say anything.
+        Ok(uids.iter().filter_map(|uid| self.stored_size(*uid)).fold(0, u64::saturating_add))
+    }
+
     /// Bytes of a message on disk, as its name or its file tells.
     fn stored_size(&self, uid: u32) -> Option<u64> {
         let state = self.state();
@@ -126,18 +133,20 @@ impl Mailbox {
         if uids.is_empty() {
             return;
         }
-        let modseq = journal::next_modseq(self.highest_modseq());
         let noted = self.lock_files().and_then(|lock| {
             if let Some(lock) = &lock {
                 self.merge_others(disk, lock)?;
             }
+            // Above what another process has told its clients meanwhile: they ask for what went later (RFC 7162 3.2.5).
+            let modseq = journal::next_modseq(self.highest_modseq());
             self.write_notes(disk, lock.as_ref(), &[Note::Expunged { modseq, uids: uids.to_vec() }]);
-            Ok(())
+            Ok(modseq)
         });
-        if let Err(e) = noted {
+        let modseq = noted.unwrap_or_else(|e| {
             // The next opening finds the files missing and notes it then.
             tracing::warn!(path = %self.dir.display(), error = %e, "expunge not noted in the journal");
-        }
+            journal::next_modseq(self.highest_modseq())
+        });
         let mut state = self.write_state();
         kept.into_iter().for_each(|(uid, path)| Mailbox::keep(&mut state, uid, path, modseq));
         state.table.remove(uids);

@@ -32,27 +32,30 @@ impl Mailbox {
         let state = self.state();
         let both = state.table.messages().iter().zip(state.table.entries());
         let deleted = both.filter(|(message, _)| message.flags.has(Flags::DELETED));
-        deleted.filter_map(|(_, entry)| size_of(&self.subdirectory(entry.place), &entry.name)).sum()
+        let sizes = deleted.filter_map(|(_, entry)| size_of(&self.subdirectory(entry.place), &entry.name));
+        // A name can say anything.
+        sizes.fold(0, u64::saturating_add)
     }
 
     /// STATUS SIZE: not less than all messages together (RFC 8438 section 3). Exact where the names or the uidlist tell the sizes with
     /// CRLF; where they do not, twice the size on disk, which no message can be larger than. So no file is read.
     pub fn size(&self) -> u64 {
-        let mut total = 0;
+        // Saturating, since a name can say anything.
+        let mut total = 0_u64;
         let mut unknown = Vec::new();
         {
             let state = self.state();
             for entry in state.table.entries() {
                 match (known_size(entry), MessageName::parse(&entry.name).and_then(|name| name.size())) {
-                    (Some(size), _) => total += size,
-                    (None, Some(size)) => total += 2 * size,
+                    (Some(size), _) => total = total.saturating_add(size),
+                    (None, Some(size)) => total = total.saturating_add(size.saturating_mul(2)),
                     (None, None) => unknown.push(self.path(entry.place, &entry.name)),
                 }
             }
         }
         if let Ok(_owner) = self.assume() {
             let size = |path| std::fs::symlink_metadata(path).map_or(0, |meta| 2 * meta.len());
-            total += unknown.iter().map(size).sum::<u64>();
+            total = unknown.iter().map(size).fold(total, u64::saturating_add);
         }
         total
     }

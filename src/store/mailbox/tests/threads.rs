@@ -6,6 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::super::*;
 use super::*;
+use crate::store::journal::{self, Journal, Record};
+use crate::store::lock::{Guard, Lock};
 
 #[test]
 fn sessions_deliveries_and_other_programs_at_once() {
@@ -202,4 +204,31 @@ fn who_was_passed_over_is_woken_again() {
     assert!(notice.take(), "the work is done: look again");
     inbox.refresh_if_free(notice.raiser()).unwrap();
     assert_eq!(uids(&inbox), [1]);
+}
+
+#[test]
+fn changes_get_mod_sequences_above_those_of_another_process() {
+    let at = Fixture::new();
+    let inbox = at.inbox();
+    let uids: Vec<u32> = (0..3).map(|_| at.append(&inbox, "x\r\n", Flags::NONE)).collect();
+    // Its clock is an hour ahead.
+    let told = |hours: u64| {
+        let highest = journal::next_modseq(0) + hours * 3_600_000_000;
+        let (mut journal, _) = Journal::open(&at.maildir()).unwrap();
+        let lock = Lock::take(&at.maildir(), Guard::Folder, false).unwrap();
+        journal.append(&lock, &[Record::Modseq { highest, forgotten: 0 }], false, 0o600).unwrap();
+        highest
+    };
+    let first = told(1);
+    inbox.remove(&uids[..1]).unwrap();
+    assert_eq!(inbox.expunged_since(first), Some(vec![uids[0]]));
+    let second = told(2);
+    inbox.store_flags(&uids[1..2], Change::Add, Flags::SEEN, &[], None).unwrap();
+    let modseq = |mailbox: &Mailbox, uid| mailbox.message(uid).unwrap().modseq;
+    assert!(modseq(&inbox, uids[1]) > second && modseq(&inbox, uids[2]) < first);
+    assert_eq!(inbox.highest_modseq(), modseq(&inbox, uids[1]));
+    drop(inbox);
+    let again = at.restart();
+    assert_eq!(again.inbox().expunged_since(first), Some(vec![uids[0]]));
+    assert!(modseq(&again.inbox(), uids[1]) > second);
 }
