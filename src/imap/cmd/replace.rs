@@ -11,6 +11,7 @@ use crate::imap::parse::Cursor;
 use crate::imap::parse::set::MessageSet;
 use crate::imap::place::no_permission;
 use crate::imap::reply::Reply;
+use crate::store::Message;
 use crate::store::acl::Rights;
 
 /// A literal of REPLACE is announced.
@@ -44,8 +45,11 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     }
     let new = target.append(messages).map_err(Reply::target)?;
     if let Err(error) = mailbox.remove(&[old]) {
-        // RFC 8508 3.4: nothing half-done.
-        if let Err(stays) = target.remove(&new) {
+        // RFC 8508 3.4: nothing half-done. But what failed may have been the sync behind the old one's going: then both would be lost.
+        let is_there = |messages: &[Message]| messages.binary_search_by_key(&old, |message| message.uid).is_ok();
+        if mailbox.refresh().is_err() || !mailbox.read(is_there) {
+            tracing::error!(uid = old, "the message to be replaced may be gone: the new one stays");
+        } else if let Err(stays) = target.remove(&new) {
             tracing::error!(error = %stays, "a message that replaces none stays");
         }
         return Err(error.into());

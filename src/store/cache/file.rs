@@ -144,6 +144,11 @@ impl Cache {
         }
     }
 
+    /// A UID that was told to nobody for good means another message now: compare all records with their messages again.
+    pub(crate) fn forget(&self) {
+        *self.known() = None;
+    }
+
     /// Keep what was found out; ascending by UID. If that cannot be written now (another process writes, disk full), it is not kept.
     pub(crate) fn add(&self, found: &[(u32, &Digest)], identify: &mut dyn FnMut(u32) -> Identity) {
         let mut bytes = Vec::new();

@@ -84,6 +84,8 @@ impl Mailbox {
             state.table.remove(&expelled);
             state.generation += 1;
             drop(state);
+            // It may know a void UID's old message, and the UID is another's soon.
+            self.cache.forget();
             self.pending.rescan();
         }
         expelled
