@@ -262,6 +262,42 @@ fn a_certificate_that_comes_later_is_offered_without_a_restart() {
     assert_eq!(daemon.end(), Some(0));
 }
 
+#[test]
+fn a_message_that_is_too_big_is_read_to_its_end_and_refused_and_the_session_goes_on() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let port = free_port();
+    let config = configure(dir.path(), &only(&[("smtp", format!("\"127.0.0.1:{port}\""))]));
+    let text = fs::read_to_string(&config).expect("the configuration");
+    fs::write(&config, format!("{text}[limits]\nmax_message_size = \"100K\"\n")).expect("the configuration");
+    let mut daemon = Daemon(serve(&config).spawn().expect("it runs"));
+    wait_for("the port", || TcpStream::connect(("127.0.0.1", port)).ok());
+    let mut client = Client::to(port);
+    client.line();
+    assert!(client.smtp("EHLO x.test", "250").iter().any(|line| line.ends_with("SIZE 102400")));
+    client.smtp("MAIL FROM:<a@b.test> SIZE=102401", "552 5.3.4");
+    // What it does not say before it sends, in lines that would be commands.
+    let too_big = format!("Subject: x\r\n\r\n{}", "QUIT\r\n..\r\n".repeat(300_000));
+    for (case, message, code) in [
+        ("too big", too_big.as_str(), "552 5.3.4"),
+        ("again", &too_big, "552 5.3.4"),
+        ("small", "Subject: y\r\n\r\ny\r\n", "250"),
+    ] {
+        client.smtp("MAIL FROM:<a@b.test>", "250");
+        client.smtp("RCPT TO:<ann@one.test>", "250");
+        client.smtp("DATA", "354");
+        client.raw(message.as_bytes());
+        client.send(".");
+        assert_eq!(client.reply(case, code).len(), 1, "{case}");
+        client.smtp("NOOP", "250");
+    }
+    client.smtp("QUIT", "221");
+    let maildir = dir.path().join("mail/one.test/ann/Maildir");
+    let files = |place: &str| fs::read_dir(maildir.join(place)).expect("a directory").count();
+    assert_eq!((files("new"), files("tmp")), (1, 0));
+    daemon.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(daemon.end(), Some(0));
+}
+
 /// The uid of the one system user in the next test; nobody's account here.
 const ANN: u32 = 61_011;
 

@@ -10,6 +10,8 @@ mod attacks;
 mod client;
 #[path = "load/garbage.rs"]
 mod garbage;
+#[path = "load/injection.rs"]
+mod injection;
 #[path = "load/names.rs"]
 mod names;
 mod support;
