@@ -7,6 +7,8 @@
 mod binding;
 #[path = "clients/fetching.rs"]
 mod fetching;
+#[path = "clients/modern.rs"]
+mod modern;
 #[path = "clients/mutt.rs"]
 mod mutt;
 #[path = "clients/python.rs"]

@@ -18,12 +18,36 @@ if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     give_up "this is not Debian; install by its own means: $(echo $wanted)"
 fi
 
+# npm comes with Debian's nodejs package or with Node's own; only one of them can be installed.
+command -v npm >/dev/null || wanted="$wanted nodejs npm"
+python3 -m pip --version >/dev/null 2>&1 || wanted="$wanted python3-pip"
+
 missing=
 for package in $wanted; do
     # Another package may bring the program too (a curl built here, say), but CI wants exactly these.
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
+
+# Clients that Debian does not have, or not of today. They lie in the build directory, with all they need.
+libraries() {
+    there="$(dirname "$0")/../target/test-clients"
+    if [ ! -e "$there/node_modules/imapflow" ]; then
+        echo "packages: installing imapflow into target/test-clients"
+        mkdir -p "$there"
+        npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix "$there" imapflow@2.1.0 ||
+            give_up "npm could not install imapflow"
+    fi
+    if [ ! -e "$there/python/imapclient" ]; then
+        echo "packages: installing imapclient into target/test-clients"
+        python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target "$there/python" imapclient==4.1.0 ||
+            give_up "pip could not install imapclient"
+    fi
+}
+
+[ -n "$missing" ] || {
+    libraries
+    exit 0
+}
 
 if [ "$(id -u)" = 0 ]; then
     as= who="root"
@@ -47,3 +71,4 @@ fi
 $as env DEBIAN_FRONTEND=noninteractive apt-get update -q || give_up "apt-get update failed"
 $as env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing ||
     give_up "apt-get install failed"
+libraries
