@@ -1,6 +1,8 @@
 # What people do with a clone. cargo and a C compiler are enough for build and demo.
 
 CARGO ?= cargo
+# Where cargo builds.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Options for the demo: make demo DEMO="--users 5 --port-base 20000"
 DEMO ?=
 PREFIX ?= /usr/local
@@ -16,7 +18,7 @@ build:
 # What the demo prints is the first thing on standard output: DEMO=--json is read by programs.
 demo:
 	@$(CARGO) build --locked --release >&2
-	@target/release/mailcote demo $(DEMO)
+	@$(TARGET)/release/mailcote demo $(DEMO)
 
 # Everything, after installing the programs that the tests drive. With MAILCOTE_TESTS=strict (CI) an absent program is
 # an error and the lints count too.
@@ -50,7 +52,7 @@ fuzz:
 	tests/fuzz/run.sh $(MINUTES)
 
 install: build
-	install -D -m 755 target/release/mailcote $(DESTDIR)$(PREFIX)/sbin/mailcote
+	install -D -m 755 $(TARGET)/release/mailcote $(DESTDIR)$(PREFIX)/sbin/mailcote
 	install -D -m 644 etc/mailcote.toml $(DESTDIR)$(PREFIX)/share/mailcote/mailcote.toml
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/*.5
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/*.8

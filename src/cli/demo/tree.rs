@@ -245,6 +245,8 @@ fn configuration(root: &Path, args: &Args, base_config: Option<&Path>) -> Result
         ("tls".into(), section([("certs", "certs".into()), ("fallback", DOMAIN.into())])),
         ("accounts".into(), section([("domains", "domains".into())])),
         ("auth".into(), section([("allow_plain_on_loopback", args.allow_plain.into()), ("secret", "secret".into())])),
+        // Beside the mail, not where an installed server keeps its own.
+        ("sharing".into(), section([("index", "shared".into())])),
         ("mail".into(), section([("home", format!("{}/mail/{{domain}}/{{user}}/Maildir", root.display()).into())])),
     ]);
     for (key, value) in own {
