@@ -230,3 +230,13 @@ fn settings_of_a_file_hold_where_the_demo_needs_no_own() {
     let folders = demo.imap("bob").imap("list \"\" *").join("\n");
     assert!(folders.contains("Spam") && !folders.contains("Junk\""), "{folders}");
 }
+
+#[test]
+fn folders_can_be_shared_in_a_demo() {
+    let demo = Demo::start();
+    let mut alice = demo.imap("alice");
+    alice.imap("create Projects");
+    alice.imap("setacl Projects bob@demo.test lrs");
+    let seen = demo.imap("bob").imap("list \"\" shared/*").join("\n");
+    assert!(seen.contains("shared/alice@demo.test/Projects"), "{seen}");
+}
