@@ -88,9 +88,12 @@ fn all_gaps(wanted: &[(u32, u32)], there: &[u32]) -> Vec<(u32, u32)> {
 mod tests {
     use super::*;
 
+    type Ranges = &'static [(u32, u32)];
+
     #[test]
     fn from_history() {
-        let table: &[(&[u32], &[(u32, u32)], &[u32], &[(u32, u32)])] = &[
+        type Case = (&'static [u32], Ranges, &'static [u32], Ranges);
+        let table: &[Case] = &[
             (&[], &[(1, 9)], &[], &[]),
             (&[3, 4, 5, 8], &[(1, 9)], &[1, 2], &[(3, 5), (8, 8)]),
             (&[3, 4, 5, 8], &[(4, 4), (6, 7)], &[], &[(4, 4)]),
@@ -104,7 +107,8 @@ mod tests {
 
     #[test]
     fn without_history() {
-        let table: &[(&[(u32, u32)], &[u32], &[(u32, u32)])] = &[
+        type Case = (Ranges, &'static [u32], Ranges);
+        let table: &[Case] = &[
             (&[(1, 9)], &[], &[(1, 9)]),
             (&[(1, 9)], &[1, 5, 9], &[(2, 4), (6, 8)]),
             (&[(2, 3), (7, 8)], &[3, 7], &[(2, 2), (8, 8)]),

@@ -83,16 +83,12 @@ pub fn turn(session: &mut Pop3, listing: &mut Listing, out: &mut Out) -> Turn {
             let _ = write!(out, "{} {}\r\n", at + 1, maildrop.uidl(index));
             continue;
         }
-        match maildrop.size(index) {
-            Ok(size) => {
-                listing.messages += 1;
-                listing.octets += size;
-                if listing.what == What::Sizes {
-                    let _ = write!(out, "{} {size}\r\n", at + 1);
-                }
-            }
-            // Gone, or the disk does not even tell its size: it is not listed, and the others are.
-            Err(_) => {}
+        // Gone, or the disk does not even tell its size: it is not listed, and the others are.
+        let Ok(size) = maildrop.size(index) else { continue };
+        listing.messages += 1;
+        listing.octets += size;
+        if listing.what == What::Sizes {
+            let _ = write!(out, "{} {size}\r\n", at + 1);
         }
     }
     listing.next = end;

@@ -71,7 +71,8 @@ mod tests {
     #[test]
     fn files_of_others() {
         let limits = Limits { storage: Some(5_242_880), messages: Some(100) };
-        let table: &[(&str, Option<(Limits, u64, u64)>)] = &[
+        type Case = (&'static str, Option<(Limits, u64, u64)>);
+        let table: &[Case] = &[
             ("5242880S,100C\n0 0\n5 1\n", Some((limits, 5, 1))),
             ("5242880S,100C\n", Some((limits, 0, 0))),
             ("5242880S,100C\n        1000            2\n        -400           -1\n", Some((limits, 600, 1))),

@@ -25,7 +25,8 @@ impl Client {
         stream.set_nodelay(true).expect("nodelay");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let mut client = Client { stream, buffer: vec![0; BLOCK] };
-        client.stream.read(&mut client.buffer).expect("a greeting");
+        let greeted = client.stream.read(&mut client.buffer).expect("a greeting");
+        assert!(greeted > 0, "a greeting");
         client
     }
 

@@ -41,7 +41,7 @@ pub fn message(corpus: &[Vec<u8>], n: usize) -> Vec<u8> {
     let text = &corpus[n % corpus.len()];
     let end = memchr::memmem::find(text, b"\n\n").map_or(text.len(), |at| at + 1);
     let thread = n / 3;
-    let reply = if n % 3 == 0 { "" } else { "Re: " };
+    let reply = if n.is_multiple_of(3) { "" } else { "Re: " };
     let mut out = format!(
         "From: \"Person {}\" <person{}@example.org>\nSubject: {reply}The matter number {thread} of all\nDate: {}\n\
          Message-ID: <{n}@bench.example.org>\n",
@@ -49,7 +49,7 @@ pub fn message(corpus: &[Vec<u8>], n: usize) -> Vec<u8> {
         n % 500,
         date(n)
     );
-    if n % 3 != 0 {
+    if !n.is_multiple_of(3) {
         out += &format!("In-Reply-To: <{0}@bench.example.org>\nReferences: <{0}@bench.example.org>\n", n - 1);
     }
     let mut out = out.into_bytes();
