@@ -81,6 +81,10 @@ pub struct User {
     pub quota: crate::store::quota::Limits,
 }
 
+/// [`Resolved::TryLater`] of a name that is unknown while a line of the aliases file has no readable name. Was logged when the
+/// file was read: whoever tries many names does not fill the log.
+pub const ALIAS_IN_DOUBT: &str = "a line of the aliases file is broken";
+
 /// Where mail for an address goes.
 #[derive(Debug)]
 pub enum Resolved {

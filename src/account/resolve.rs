@@ -9,7 +9,9 @@
 //!
 //! Refuses, as [`Resolved::Broken`]: loops, more than [`MAX_NESTING`] aliases in a row, more than [`MAX_EXPANSION`]
 //! addresses, members elsewhere (nothing can be sent there yet), and an alias that leads to nobody at all. A file in
-//! doubt makes the whole answer [`Resolved::TryLater`], so that no member is lost.
+//! doubt makes the whole answer [`Resolved::TryLater`], so that no member is lost. A line of `aliases` whose name cannot
+//! be read puts only those names in doubt that are neither an alias nor a user: they wait, and the catch-all does not
+//! get their mail; all others are served as usual.
 //!
 //! **Postmaster** is always accepted, in any case of letters (RFC 5321 4.5.1). If neither an alias nor a user nor a
 //! catch-all takes it, it goes to the configured account, else to the first user of the domain, else to the first user
@@ -114,10 +116,14 @@ impl Walk<'_> {
         {
             return Ok(true);
         }
+        let is_postmaster = is_postmaster(split.as_ref().map_or(local, |(base, _)| base));
+        if let (Some(reason), false) = (home.alias_in_doubt(self.age), is_postmaster) {
+            return Err(Stop::Later(reason));
+        }
         if self.alias(home, "", None)? {
             return Ok(true);
         }
-        if is_postmaster(split.as_ref().map_or(local, |(base, _)| base)) {
+        if is_postmaster {
             let user = self.postmaster(home)?;
             self.add(user, None);
             return Ok(true);

@@ -14,7 +14,7 @@ use super::lines::{Problem, lines};
 use super::password::{self, Stored};
 use super::users::{self, Line, Parsed};
 use super::watched::{Known, Vanished, Watched};
-use super::{Settings, User, domain, system};
+use super::{ALIAS_IN_DOUBT, Settings, User, domain, system};
 use crate::store::quota::Limits;
 use crate::store::{Home, Layout, Owner};
 
@@ -65,6 +65,7 @@ enum Entry {
 
 struct AliasTable {
     by_name: HashMap<String, Option<Arc<Alias>>>,
+    /// See [`Domain::alias_in_doubt`].
     nameless: bool,
     problems: Vec<Problem>,
 }
@@ -152,16 +153,22 @@ impl Domain {
         }
     }
 
-    /// The alias of this name, in any case; the empty name is the catch-all.
+    /// The alias of this name, in any case; the empty name is the catch-all. A line whose name cannot be read hides none that
+    /// can: see [`Domain::alias_in_doubt`].
     pub fn alias(&self, local: &str, age: Duration) -> Found<Arc<Alias>> {
         let Known { value, trouble } = self.aliases.get(age);
         let Some(table) = value else { return Found::Later(trouble.unwrap_or_default()) };
         match table.by_name.get(&local.to_lowercase()) {
             Some(Some(alias)) => Found::Yes(alias.clone()),
             Some(None) => Found::Later(format!("the alias {local:?} is broken")),
-            None if table.nameless => Found::Later("a line of the aliases file is broken".into()),
             None => trouble.map_or(Found::No, Found::Later),
         }
+    }
+
+    /// Why a name that is neither an alias nor a user may be one all the same: a line of the aliases file whose name cannot be read.
+    pub fn alias_in_doubt(&self, age: Duration) -> Option<String> {
+        let nameless = self.aliases.get(age).value.is_some_and(|table| table.nameless);
+        nameless.then(|| ALIAS_IN_DOUBT.to_owned())
     }
 
     /// Everybody in the users file, in its order.

@@ -6,7 +6,7 @@ use super::parse::{self, Path};
 use super::reply::{self, Reply};
 use super::session::{Smtp, Then};
 use super::transaction::{Place, Transaction};
-use crate::account::{Recipient, Resolved};
+use crate::account::{ALIAS_IN_DOUBT, Recipient, Resolved};
 use crate::mail::address::Address;
 use crate::store::{Name, Store};
 
@@ -63,6 +63,10 @@ fn refusal(session: &Smtp, address: &Address, resolved: Resolved) -> Reply {
         Resolved::Broken(why) => {
             tracing::warn!(%address, why, "an address is misconfigured");
             reply::MISCONFIGURED
+        }
+        Resolved::TryLater(why) if why == ALIAS_IN_DOUBT => {
+            tracing::debug!(%address, why, "an unknown recipient may be the alias of that line");
+            reply::LOCAL_ERROR
         }
         Resolved::TryLater(why) => {
             tracing::error!(%address, why, "recipients cannot be looked up");

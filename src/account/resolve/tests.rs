@@ -166,6 +166,29 @@ fn a_change_counts_at_once_and_a_broken_file_loses_nobody() {
 }
 
 #[test]
+fn an_alias_without_a_readable_name_holds_up_the_unknown_only() {
+    let aliases = "team: alice, bob\nno colon here\nhalf: alice, ghost\n@: bob\n";
+    let place = place(&[("demo.test", USERS, aliases)], |_| {});
+    for (address, want) in [
+        ("alice@demo.test", "alice"),
+        ("alice+work@demo.test", "alice[work]"),
+        ("team@demo.test", "alice Bob"),
+        ("postmaster@demo.test", "Bob"),
+        ("ghost@demo.test", "LATER a line of the aliases file is broken"),
+        ("half@demo.test", "LATER a line of the aliases file is broken"),
+    ] {
+        assert_eq!(told(&place, address), want, "{address}");
+    }
+    place.write("demo.test", "aliases", "team: alice, bob\nno colon here\n");
+    std::thread::sleep(AGAIN);
+    assert!(told(&place, "ghost@demo.test").starts_with("LATER"), "would be unknown");
+    assert_eq!(told(&place, "postmaster@demo.test"), "alice");
+    place.write("demo.test", "aliases", "team: alice, bob\n");
+    std::thread::sleep(AGAIN);
+    assert_eq!(told(&place, "ghost@demo.test"), "UNKNOWN", "the line was mended");
+}
+
+#[test]
 fn a_file_that_could_never_be_read() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join("demo.test/users")).unwrap();
