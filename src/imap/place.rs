@@ -2,7 +2,8 @@
 //!
 //! The user's own folders have plain names. What other users of the domain share with him is below a prefix (RFC 2342's other users'
 //! namespace), as Dovecot's `prefix = shared/%%u/` has it: `shared/bob@example.org/Work` is bob's folder Work. An owner who shares nothing with this
-//! user is not even looked for, and a folder of the user's own that is called so is reached as long as no such owner has its name.
+//! user is not even looked for, and a folder of the user's own that is called so is reached as long as no such owner has its name; but none is made there
+//! (NO [CANNOT]), for NAMESPACE tells that these names are not his.
 //!
 //! One rule for all commands: without the right that a command needs, a user who may see the folder (`l`) is told NO [NOPERM]; any other is
 //! told what he would be told if it did not exist (RFC 4314 section 6).
@@ -104,11 +105,16 @@ impl Context {
 
     /// As [`Context::place_with`], for the target of APPEND, COPY or MOVE (RFC 3501 6.3.11: a missing one may be created).
     pub fn target(&self, name: &Name, wanted: Rights) -> Result<Place, Reply> {
-        let place = self.place(name).map_err(Reply::target)?;
+        let missing = |error| match error {
+            // Where CREATE would refuse, it is not advised.
+            Error::NotFound if self.is_in_namespace(name) && self.place_for_new(name).is_err() => error.into(),
+            other => Reply::target(other),
+        };
+        let place = self.place(name).map_err(missing)?;
         match place.rights {
             rights if rights.has(wanted) => Ok(place),
             rights if rights.has(Rights::LOOKUP) => Err(no_permission()),
-            _ => Err(Reply::target(Error::NotFound)),
+            _ => Err(missing(Error::NotFound)),
         }
     }
 
@@ -120,6 +126,9 @@ impl Context {
             Err(Error::NotFound) => return Err(no_permission()),
             other => other?,
         };
+        if owner.is_none() && self.is_in_namespace(&name) {
+            return Err(Reply::no("CANNOT", "Names that begin so are those of other users' mailboxes"));
+        }
         for above in std::iter::successors(name.parent(), Name::parent) {
             match self.rights(&store, &above, owner.as_deref()) {
                 Ok(rights) if rights.has(Rights::CREATE) => return Ok((store, name, owner)),
@@ -164,6 +173,11 @@ impl Context {
     /// Has the name the form of another user's folder?
     pub fn may_be_elsewhere(&self, name: &Name) -> bool {
         self.sharing().is_some_and(|sharing| foreign(&sharing.prefix, name).is_some())
+    }
+
+    /// Is the name the prefix of other users' folders, or below it?
+    fn is_in_namespace(&self, name: &Name) -> bool {
+        self.sharing().is_some_and(|sharing| in_namespace(&sharing.prefix, name))
     }
 
     /// What other users share with this one, as far as he may see it, with the levels above; nothing if no pattern asks for it.
@@ -262,6 +276,10 @@ impl Context {
             }
         }
     }
+}
+
+fn in_namespace(prefix: &str, name: &Name) -> bool {
+    name.as_str().strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Owner and folder of a name below `prefix`.
