@@ -24,6 +24,9 @@ pub enum Condition {
     Bad,
 }
 
+/// Of the mailbox that is open: one text for a deleted one and for one whose rights were taken away, which the user is not to tell apart.
+pub const MAILBOX_GONE: &str = "The open mailbox is gone or may no longer be read";
+
 /// The end of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {

@@ -11,7 +11,7 @@
 //!
 //! Fails by replying; it ends the conversation with BYE after [`MAX_BAD`] bad commands in a row or
 //! [`MAX_FAILED_LOGINS`] failed logins, when nothing can be
-//! understood any more, when the open mailbox was deleted, and when the driver says so.
+//! understood any more, when the open mailbox was deleted or may no longer be read, and when the driver says so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::context::{Context, State};
 use super::frame::{self, Frame, Framed};
 use super::job::{Begun, Call, Job, Progress, Wake};
 use super::parse::Cursor;
-use super::reply::{AUTHENTICATION_FAILED, Condition, Reply};
+use super::reply::{AUTHENTICATION_FAILED, Condition, MAILBOX_GONE, Reply};
 use crate::notice::Notice;
 use crate::store;
 use crate::wire::{Event, Input, Out, Peer, Session, Unproven, Want};
@@ -283,7 +283,7 @@ impl Imap {
                 }
                 Err(store::Error::NotFound) => {
                     reply.write(&running.tag, out);
-                    return Some(self.bye("The open mailbox was deleted", out));
+                    return Some(self.bye(MAILBOX_GONE, out));
                 }
                 Err(error) => drop(Reply::from(error)),
             }

@@ -2,7 +2,7 @@
 
 use crate::imap::context::{Context, State};
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
-use crate::imap::reply::Reply;
+use crate::imap::reply::{MAILBOX_GONE, Reply};
 use crate::notice::Notice;
 use crate::store;
 use crate::wire::Out;
@@ -40,7 +40,7 @@ impl Job for Idle {
             Ok(true) => {}
             Ok(false) => return Ok(Progress::Continue),
             // Not waiting for DONE: the session finds the same and says BYE.
-            Err(store::Error::NotFound) => return Err(Reply::no("NONEXISTENT", "The open mailbox was deleted")),
+            Err(store::Error::NotFound) => return Err(Reply::no("NONEXISTENT", MAILBOX_GONE)),
             // Logged; the next notice may find the disk in better health.
             Err(error) => drop(Reply::from(error)),
         }

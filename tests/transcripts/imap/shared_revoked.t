@@ -63,8 +63,8 @@ given folder Work
 1> n append Work {5+}
 1> hello
 1<~ n OK …
-2< i NO [NONEXISTENT] …
-2< * BYE …
+2< i NO [NONEXISTENT] The open mailbox is gone or may no longer be read
+2< * BYE The open mailbox is gone or may no longer be read
 2x
 # And in the middle of a session
 1> o setacl Work bob lr
