@@ -93,7 +93,10 @@ impl Accounts {
             Resolved::Unknown => wrong(format!("{member} does not exist"), false, false),
             Resolved::Broken(text) => wrong(format!("{member}: {text}"), false, true),
             Resolved::Remote => wrong(
-                format!("{member} is elsewhere, and mail cannot be sent on to other domains by this server"),
+                format!(
+                    "{member} is elsewhere, and mail cannot be sent on to other domains by this server yet: \
+                     all mail to the alias is refused until then"
+                ),
                 false,
                 false,
             ),
@@ -150,7 +153,10 @@ mod tests {
             ),
             (
                 "team: alice,\n   nobody, x@far.test\n",
-                &["2:4: nobody@demo.test does not exist", "2:12: x@far.test is elsewhere"],
+                &[
+                    "2:4: nobody@demo.test does not exist",
+                    "2:12: x@far.test is elsewhere, and mail cannot be sent on to other domains by this server yet: all mail to the alias is refused",
+                ],
             ),
             ("a: b\nb: a\n", &["1:1: alias loop: a@demo.test -> b@demo.test -> a@demo.test", "2:1: alias loop: b@"]),
             ("a: b\nb: a\n@: alice\n", &["1:1: alias loop: a@", "2:1: alias loop: b@"]),
