@@ -12,7 +12,7 @@
 //! alice shares at least one folder with bob. It is only a hint: what bob may do is in the folders' `dovecot-acl`, which are read before
 //! anything is shown. A line too many costs a look; a line too few hides a folder. So lines are added, durably, before the SETACL that makes them
 //! true is answered, and are taken away only when one owner has too many. A durable file rather than one made anew at each start, because making it means reading every folder of every account;
-//! it may be deleted: [`Shares::is_known`] is false then, and whoever knows all accounts adds what [`shared_with`] finds.
+//! if it is deleted, or the rights came with a Dovecot's files, a folder is listed for another user only after the next SETACL for that user: nobody rebuilds it.
 //!
 //! Written whole, by rename, under a lock of its own.
 
@@ -52,11 +52,6 @@ impl Shares {
     /// The files are below `dir`, which is made when it is needed.
     pub fn new(dir: PathBuf) -> Shares {
         Shares { dir, known: Mutex::default() }
-    }
-
-    /// Has the domain a file?
-    pub fn is_known(&self, domain: &str) -> bool {
-        self.file(domain).exists()
     }
 
     /// Who shares something with `login`, or (`anyone`) with everybody of his domain.
@@ -206,7 +201,7 @@ mod tests {
     fn owners_are_found_by_those_they_share_with() {
         let dir = tempfile::tempdir().unwrap();
         let shares = Shares::new(dir.path().join("shared"));
-        assert!(shares.owners("bob@demo.test", true).unwrap().is_empty() && !shares.is_known("demo.test"));
+        assert!(shares.owners("bob@demo.test", true).unwrap().is_empty() && !shares.file("demo.test").exists());
         let none = || Ok(Vec::new());
         shares.add("Alice@demo.test", &[Identifier::User("Bob@demo.test".into()), Identifier::Owner], none).unwrap();
         shares.add("carol@demo.test", &[Identifier::Anyone], none).unwrap();
