@@ -70,6 +70,27 @@ impl Daemon {
 }
 
 #[test]
+fn a_start_that_only_a_new_configuration_can_mend_ends_with_78() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let imap = format!("\"127.0.0.1:{}\"", free_port());
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let busy = format!("\"{}\"", taken.local_addr().expect("an address"));
+    for (listen, more, code, said) in [
+        (only(&[("imaps", imap.clone())]), "", 78, "take submissions, imaps and pop3s out of [listen]"),
+        (only(&[("imap", imap.clone())]), "[tls]\nclient_ca = \"no/such.pem\"\n", 78, "tls.client_ca: "),
+        (only(&[("imap", busy)]), "", 1, "in use"),
+    ] {
+        let config = configure(dir.path(), &listen);
+        let text = fs::read_to_string(&config).expect("the configuration") + more;
+        fs::write(&config, text).expect("a configuration");
+        let output = serve(&config).output().expect("mailcote");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{listen}{more}: {error}");
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
 fn sigterm_says_goodbye_to_everybody_and_ends_well() {
     let mut demo = Demo::start();
     let mut idle = demo.imap("alice");

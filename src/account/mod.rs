@@ -84,6 +84,8 @@ pub struct User {
 /// [`Resolved::TryLater`] of a name that is unknown while a line of the aliases file has no readable name. Was logged when the
 /// file was read: whoever tries many names does not fill the log.
 pub const ALIAS_IN_DOUBT: &str = "a line of the aliases file is broken";
+/// The same of the users file.
+pub const USER_IN_DOUBT: &str = "a line of the users file is broken";
 
 /// Where mail for an address goes.
 #[derive(Debug)]

@@ -9,7 +9,7 @@
 //!
 //! Refuses, as [`Resolved::Broken`]: loops, more than [`MAX_NESTING`] aliases in a row, more than [`MAX_EXPANSION`]
 //! addresses, members elsewhere (nothing can be sent there yet), and an alias that leads to nobody at all. A file in
-//! doubt makes the whole answer [`Resolved::TryLater`], so that no member is lost. A line of `aliases` whose name cannot
+//! doubt makes the whole answer [`Resolved::TryLater`], so that no member is lost. A line of `aliases` or `users` whose name cannot
 //! be read puts only those names in doubt that are neither an alias nor a user: they wait, and the catch-all does not
 //! get their mail; all others are served as usual.
 //!
@@ -117,7 +117,8 @@ impl Walk<'_> {
             return Ok(true);
         }
         let is_postmaster = is_postmaster(split.as_ref().map_or(local, |(base, _)| base));
-        if let (Some(reason), false) = (home.alias_in_doubt(self.age), is_postmaster) {
+        let doubt = home.alias_in_doubt(self.age).or_else(|| home.user_in_doubt(self.age));
+        if let (Some(reason), false) = (doubt, is_postmaster) {
             return Err(Stop::Later(reason));
         }
         if self.alias(home, "", None)? {
@@ -136,7 +137,7 @@ impl Walk<'_> {
         if self.alias(home, local, detail)? {
             return Ok(true);
         }
-        match home.user(local, self.age) {
+        match home.named_user(local, self.age) {
             Found::Yes(account) => {
                 self.add(account.user.clone(), detail);
                 Ok(true)

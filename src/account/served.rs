@@ -14,7 +14,7 @@ use super::lines::{Problem, lines};
 use super::password::{self, Stored};
 use super::users::{self, Line, Parsed};
 use super::watched::{Known, Vanished, Watched};
-use super::{ALIAS_IN_DOUBT, Settings, User, domain, system};
+use super::{ALIAS_IN_DOUBT, Settings, USER_IN_DOUBT, User, domain, system};
 use crate::store::quota::Limits;
 use crate::store::{Home, Layout, Owner};
 
@@ -118,18 +118,31 @@ impl Domain {
         }
     }
 
-    /// The user of this name, in any case.
+    /// The user of this name, in any case. Somebody unknown may be in a line that cannot be read.
     pub fn user(&self, local: &str, age: Duration) -> Found<Arc<Account>> {
+        match (self.named_user(local, age), self.user_in_doubt(age)) {
+            (Found::No, Some(reason)) => Found::Later(reason),
+            (found, _) => found,
+        }
+    }
+
+    /// The user whose line can be read and has this name, in any case: see [`Domain::user_in_doubt`].
+    pub fn named_user(&self, local: &str, age: Duration) -> Found<Arc<Account>> {
         let Known { value, trouble } = self.users.get(age);
         let Some(table) = value else { return Found::Later(trouble.unwrap_or_default()) };
         match (table.by_name.get(&local.to_lowercase()), self.making.system) {
             (Some(Entry::Good(account)), Some(lookup)) => with_home(account, lookup),
             (Some(Entry::Good(account)), None) => Found::Yes(account.clone()),
             (Some(Entry::Broken), _) => Found::Later(format!("the line of {local} in the users file is broken")),
-            (None, _) if table.nameless => Found::Later("a line of the users file is broken".into()),
             (None, Some(lookup)) => self.system_user(local, lookup, trouble),
             (None, None) => trouble.map_or(Found::No, Found::Later),
         }
+    }
+
+    /// Why a name that is no user's may be one's all the same: a line of the users file whose name cannot be read.
+    pub fn user_in_doubt(&self, age: Duration) -> Option<String> {
+        let nameless = self.users.get(age).value.is_some_and(|table| table.nameless);
+        nameless.then(|| USER_IN_DOUBT.to_owned())
     }
 
     /// A system user without a line gets mail and cannot log in.

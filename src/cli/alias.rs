@@ -95,11 +95,15 @@ fn add(address: &str, targets: &[String], config: &Config, out: &mut dyn Write) 
         Some(place) => entry.file.replace(place, Some(line)),
         None => entry.file.push(line),
     }
+    save(entry, config, || Ok(writeln!(out, "{address} leads to {}", all.join(", "))?))
+}
+
+/// Write the file, say what was done, and what is odd about the entry now: a loop, nobody there, a domain elsewhere, a user of the same name.
+fn save(entry: Entry, config: &Config, say: impl FnOnce() -> Done) -> Done {
     let place = entry.file.find(&entry.name).unwrap_or_default();
     let path = entry.file.path().to_owned();
     entry.file.save()?;
-    writeln!(out, "{address} leads to {}", all.join(", "))?;
-    // What is odd about it now: a loop, nobody there, a domain elsewhere, a user of the same name.
+    say()?;
     for (file, problem) in user::accounts(config)?.problems() {
         if file == path && place.contains(&problem.line.saturating_sub(1)) {
             eprintln!("warning: {}", problem.message);
@@ -148,11 +152,6 @@ fn remove(address: &str, targets: &[String], config: &Config, out: &mut dyn Writ
     let gone = targets.is_empty() || left.is_empty();
     let line = if gone { None } else { Some(line(&entry, &left)?) };
     entry.file.replace(place, line);
-    entry.file.save()?;
-    if gone {
-        writeln!(out, "{address} is removed")?;
-    } else {
-        writeln!(out, "{address} leads to {}", left.join(", "))?;
-    }
-    Ok(())
+    let said = if gone { format!("{address} is removed") } else { format!("{address} leads to {}", left.join(", ")) };
+    save(entry, config, || Ok(writeln!(out, "{said}")?))
 }

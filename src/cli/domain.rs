@@ -118,6 +118,9 @@ fn remove(domain: &str, force: bool, config: &Config, out: &mut dyn Write) -> Do
     fsio::remove_dir(&dir).map_err(at(&dir))?;
     let domains = &config.accounts.domains;
     fsio::sync_dir(domains).map_err(at(domains))?;
-    writeln!(out, "{domain} is no longer served. Its mail is kept: {}", config.mail.home.replace("{domain}", domain))?;
+    // The template up to the user: below it are the Maildirs of all.
+    let home = config.mail.home.replace("{domain}", domain);
+    let mail = home.split_once("{user}").map_or(home.as_str(), |(above, _)| above);
+    writeln!(out, "{domain} is no longer served. Its mail is kept: {mail}")?;
     Ok(())
 }

@@ -60,6 +60,9 @@ pub enum Failure {
     /// The configuration is wrong.
     #[error("{0}")]
     Config(#[from] Problems),
+    /// The configuration is wrong, as was found at the start of the server.
+    #[error("mailcote: {0}")]
+    Setup(String),
     /// Anything else, said in full.
     #[error("mailcote: {0}")]
     Other(String),
@@ -102,7 +105,10 @@ pub fn run() -> ExitCode {
         Err(Failure::Output(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("{failure}");
-            if matches!(failure, Failure::Config(_)) { ExitCode::from(EX_CONFIG) } else { ExitCode::FAILURE }
+            match failure {
+                Failure::Config(_) | Failure::Setup(_) => ExitCode::from(EX_CONFIG),
+                Failure::Other(_) | Failure::Output(_) => ExitCode::FAILURE,
+            }
         }
     }
 }

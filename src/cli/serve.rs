@@ -7,5 +7,8 @@ use crate::daemon;
 /// Run until told to stop.
 pub fn run(config: Config) -> Done {
     daemon::init_log(&config.log).map_err(Failure::Other)?;
-    daemon::run(config).map_err(|e| Failure::Other(e.to_string()))
+    daemon::run(config).map_err(|e| {
+        let said = e.to_string();
+        if e.is_configuration() { Failure::Setup(said) } else { Failure::Other(said) }
+    })
 }

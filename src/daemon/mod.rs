@@ -59,9 +59,20 @@ pub enum Error {
     /// Root's rights could not be given up.
     #[error(transparent)]
     Privileges(#[from] privileges::Error),
+    /// Something that a setting names is not there or cannot be used.
+    #[error("{0}")]
+    Setting(String),
     /// Anything else, in words.
     #[error("{0}")]
     Other(String),
+}
+
+impl Error {
+    /// Does starting again make no sense before somebody has put the configuration right?
+    pub fn is_configuration(&self) -> bool {
+        use privileges::Error::{Missing, NoUser};
+        matches!(self, Error::Certificates(_) | Error::Setting(_) | Error::Privileges(NoUser(_) | Missing))
+    }
 }
 
 /// What was opened while we had the right to.
@@ -136,9 +147,9 @@ impl Opened {
         // Only an endpoint that is asked over HTTPS is checked.
         let https = config.oauth.as_ref().filter(|tokens| tokens.settings.endpoint.starts_with("https:"));
         let authorities = https.map(|tokens| net::Authorities::load(tokens.ca.as_deref())).transpose();
-        let authorities = authorities.map_err(|e| Error::Other(format!("oauth.ca: {e}")))?;
+        let authorities = authorities.map_err(|e| Error::Setting(format!("oauth.ca: {e}")))?;
         let clients = config.tls.client_ca.as_deref().map(net::ClientAuthorities::load).transpose();
-        let clients = clients.map_err(|e| Error::Other(format!("tls.client_ca: {e}")))?;
+        let clients = clients.map_err(|e| Error::Setting(format!("tls.client_ca: {e}")))?;
         Ok(Opened { listeners, certificates, authorities, clients })
     }
 }
@@ -227,7 +238,7 @@ fn socket_group(config: &Config) -> Result<Option<u32>, Error> {
     match &config.socket_group {
         Some(name) => match known(name) {
             Some(group) => Ok(Some(group)),
-            None => Err(Error::Other(format!("listen.lmtp_group: this system has no group \"{name}\""))),
+            None => Err(Error::Setting(format!("listen.lmtp_group: this system has no group \"{name}\""))),
         },
         None if Uid::effective().is_root() => {
             let account = || User::from_name(&config.user).ok().flatten().map(|account| account.gid.as_raw());

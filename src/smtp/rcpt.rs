@@ -6,9 +6,9 @@ use super::parse::{self, Path};
 use super::reply::{self, Reply};
 use super::session::{Smtp, Then};
 use super::transaction::{Place, Transaction};
-use crate::account::{ALIAS_IN_DOUBT, Recipient, Resolved};
+use crate::account::{ALIAS_IN_DOUBT, Recipient, Resolved, USER_IN_DOUBT};
 use crate::mail::address::Address;
-use crate::store::{Name, Store};
+use crate::store::{Error, Name, Store};
 
 /// `RCPT TO:<recipient>`
 pub(super) fn rcpt(session: &mut Smtp, argument: &str) -> Then {
@@ -64,8 +64,8 @@ fn refusal(session: &Smtp, address: &Address, resolved: Resolved) -> Reply {
             tracing::warn!(%address, why, "an address is misconfigured");
             reply::MISCONFIGURED
         }
-        Resolved::TryLater(why) if why == ALIAS_IN_DOUBT => {
-            tracing::debug!(%address, why, "an unknown recipient may be the alias of that line");
+        Resolved::TryLater(why) if [ALIAS_IN_DOUBT, USER_IN_DOUBT].contains(&why.as_str()) => {
+            tracing::debug!(%address, why, "an unknown recipient may be the one of that line");
             reply::LOCAL_ERROR
         }
         Resolved::TryLater(why) => {
@@ -94,7 +94,10 @@ fn place(session: &Smtp, transaction: &Transaction, recipient: &Recipient) -> Re
     match found {
         Ok((store, folder)) => Ok(Place { user, store, folder }),
         Err(error) => {
-            tracing::error!(user = user.login, %error, "mailbox cannot take mail");
+            // A full account is nobody's fault; that the recipient was refused is logged.
+            if !matches!(error, Error::OverQuota) {
+                tracing::error!(user = user.login, %error, "mailbox cannot take mail");
+            }
             Err(reply::for_store(&error))
         }
     }

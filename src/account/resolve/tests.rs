@@ -189,6 +189,21 @@ fn an_alias_without_a_readable_name_holds_up_the_unknown_only() {
 }
 
 #[test]
+fn a_user_without_a_readable_name_holds_up_the_unknown_only() {
+    let users = format!("{USERS}:what\n");
+    let place = place(&[("demo.test", &users, "team: alice, bob\n@: bob\n")], |_| {});
+    for (address, want) in [
+        ("alice@demo.test", "alice"),
+        ("alice+work@demo.test", "alice[work]"),
+        ("team@demo.test", "alice Bob"),
+        ("postmaster@demo.test", "Bob"),
+        ("ghost@demo.test", "LATER a line of the users file is broken"),
+    ] {
+        assert_eq!(told(&place, address), want, "{address}");
+    }
+}
+
+#[test]
 fn a_file_that_could_never_be_read() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join("demo.test/users")).unwrap();
