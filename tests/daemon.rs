@@ -371,7 +371,7 @@ fn system_users_are_served_under_their_own_identity() {
     let meta = delivered.metadata().expect("metadata");
     assert_eq!((meta.uid(), meta.gid()), (ANN, ANN));
 
-    // The watch reaches into a home of mode 0700: without CAP_DAC_READ_SEARCH on its thread, this takes seconds.
+    // The watch reaches into a home of mode 0700: if it did not, this would take seconds.
     let mut client = Client::to(imap);
     client.line();
     client.imap("LOGIN ann@one.test secret");

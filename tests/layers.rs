@@ -24,7 +24,7 @@ const TABLE: &[(&str, &[&str])] = &[
 const TOP: &[&str] = &["daemon", "cli", "lib", "main"];
 
 /// Crates that only some modules may name.
-const ONLY: &[(&str, &[&str])] = &[("tokio", &["net"]), ("notify", &["store", "net"]), ("clap", &["cli"])];
+const ONLY: &[(&str, &[&str])] = &[("tokio", &["net"]), ("clap", &["cli"])];
 
 fn sources() -> Vec<(String, String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

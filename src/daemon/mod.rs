@@ -107,7 +107,6 @@ pub fn run(config: Config) -> Result<(), Error> {
     }
     let services =
         Services::of(&config, accounts, opened.certificates.ready().clone()).map(Arc::new).map_err(Error::Other)?;
-    privileges::settle(system_users)?;
     let running = Running::start(&config, opened, services)?;
     running.serve(config)
 }

@@ -1,15 +1,8 @@
 //! Who we are after start-up.
 //!
 //! Started as root, the daemon opens its ports and reads its keys, then becomes the account of the setting `user`. With virtual users
-//! no capability is left. With system users three are:
-//!
-//! | capability | for |
-//! |---|---|
-//! | CAP_SETUID, CAP_SETGID | session threads take on a user's identity for file access (`store::Owner`) |
-//! | CAP_DAC_READ_SEARCH | the one thread that sets watches reaches home directories of mode 0700; never held by a session thread |
-//!
-//! The last is why this is done in two moves: [`become_user`] before that thread exists, and [`settle`] after, before
-//! the session threads do. Capabilities belong to threads and are inherited from the one that makes them.
+//! no capability is left. With system users two are, CAP_SETUID and CAP_SETGID: session threads take on a user's identity for file access
+//! (`store::Owner`). Nothing else is needed to reach mail in home directories of mode 0700.
 //!
 //! Not started as root, nothing is changed but capabilities that systemd may have given for the ports.
 
@@ -35,29 +28,24 @@ pub enum Error {
     #[error("cannot give up root's rights ({0}): {1}")]
     System(&'static str, String),
     /// System users need what we do not have.
-    #[error(
-        "`accounts.system_domains` needs CAP_SETUID, CAP_SETGID and CAP_DAC_READ_SEARCH: start as root, or let systemd give them"
-    )]
+    #[error("`accounts.system_domains` needs CAP_SETUID and CAP_SETGID: start as root, or let systemd give them")]
     Missing,
 }
 
-/// Which capabilities stay at first, and which for good.
-fn kept(system_users: bool) -> [CapsHashSet; 2] {
+/// Which capabilities stay.
+fn kept(system_users: bool) -> CapsHashSet {
     if !system_users {
-        return [CapsHashSet::new(), CapsHashSet::new()];
+        return CapsHashSet::new();
     }
-    let for_good = CapsHashSet::from([Capability::CAP_SETUID, Capability::CAP_SETGID]);
-    let mut first = for_good.clone();
-    first.insert(Capability::CAP_DAC_READ_SEARCH);
-    [first, for_good]
+    CapsHashSet::from([Capability::CAP_SETUID, Capability::CAP_SETGID])
 }
 
 /// Become `user` if we are root, keep only the capabilities that are needed, and never gain any again.
 pub fn become_user(user: &str, system_users: bool) -> Result<(), Error> {
     let failed = |what: &'static str| move |e: nix::Error| Error::System(what, e.to_string());
-    let [first, _] = kept(system_users);
+    let kept = kept(system_users);
     let permitted = caps::read(None, CapSet::Permitted).map_err(|e| Error::System("capabilities", e.to_string()))?;
-    if !first.is_subset(&permitted) {
+    if !kept.is_subset(&permitted) {
         return Err(Error::Missing);
     }
     if Uid::effective().is_root() {
@@ -73,13 +61,7 @@ pub fn become_user(user: &str, system_users: bool) -> Result<(), Error> {
         }
     }
     prctl::set_no_new_privs().map_err(failed("no new privileges"))?;
-    limit(&first)
-}
-
-/// Give up what only the watching thread needs. To be called when that thread exists and before session threads do.
-pub fn settle(system_users: bool) -> Result<(), Error> {
-    let [_, for_good] = kept(system_users);
-    limit(&for_good)
+    limit(&kept)
 }
 
 fn limit(to: &CapsHashSet) -> Result<(), Error> {
@@ -127,12 +109,8 @@ mod tests {
         assert!(matches!(become_user("no-such-account", system_users), Err(Error::NoUser(_))));
         become_user("nobody", system_users).unwrap();
         assert!(!Uid::effective().is_root() && (system_users || setuid(Uid::from_raw(0)).is_err()));
-        let watching = std::thread::spawn(effective).join().unwrap();
-        settle(system_users).unwrap();
         let session = std::thread::spawn(|| (effective(), fs::read("/etc/shadow").is_ok())).join().unwrap();
-        let [first, for_good] = kept(system_users);
-        assert_eq!(watching, first);
-        assert_eq!(session, (for_good, false));
+        assert_eq!(session, (kept(system_users), false));
         println!("gave up root as {mode}");
     }
 

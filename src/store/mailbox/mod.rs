@@ -276,9 +276,13 @@ impl Mailbox {
         self.enter()
     }
 
-    /// Set the watch if somebody waits. The first refresh without listeners gives it back, or the end of the folder's keeping.
+    /// Set the watch if somebody waits, or try again. The first refresh without listeners gives it back, or the end of the folder's keeping.
     fn set_watch(&self, disk: &mut Disk) {
-        if disk.watch.is_some() || !self.pending.has_listeners() || self.is_closed() {
+        if let Some(watch) = &disk.watch {
+            watch.iter().for_each(Looking::try_again);
+            return;
+        }
+        if !self.pending.has_listeners() || self.is_closed() {
             return;
         }
         let sink: Arc<dyn super::watch::Sink> = self.pending.clone();

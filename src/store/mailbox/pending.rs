@@ -8,8 +8,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::super::watch::{Seen, Sink, Which};
 use crate::notice::Raiser;
@@ -59,9 +58,6 @@ impl Notes {
 #[derive(Default)]
 pub(super) struct Pending {
     notes: Mutex<Notes>,
-    /// How often somebody opened `cur/`.
-    opened: Mutex<u64>,
-    came: Condvar,
     /// The clock will say `Look` after a failed refresh.
     retries: AtomicBool,
     listeners: Mutex<Vec<Raiser>>,
@@ -71,18 +67,6 @@ impl Pending {
     /// Take all notes.
     pub(super) fn take(&self) -> Notes {
         std::mem::take(&mut self.lock())
-    }
-
-    /// How often `cur/` was opened, for [`Pending::wait_for_opening`].
-    pub(super) fn openings(&self) -> u64 {
-        *self.opened.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Wait until the watch has told of an opening after the first `before`, at most `time`; did it?
-    pub(super) fn wait_for_opening(&self, before: u64, time: Duration) -> bool {
-        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.came.wait_timeout_while(opened, time, |opened| *opened == before);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// Put back what a refresh could not deal with; what came meanwhile stays behind it.
@@ -175,10 +159,6 @@ impl Sink for Pending {
             Seen::Removed(name) => self.note(|notes| notes.events.push(event(name, What::Removed))),
             Seen::MovedAway(name) => self.note(|notes| notes.events.push(event(name, What::MovedAway))),
             Seen::DirectoryGone | Seen::Rescan => self.rescan(),
-            Seen::Opened => {
-                *self.opened.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-                self.came.notify_all();
-            }
             // Whoever is raised compares the times of the directories.
             Seen::Look => {
                 self.retries.store(false, Ordering::Release);
@@ -229,15 +209,8 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_with_the_opening() {
+    fn what_we_delivered_is_known_to_be_durable() {
         let pending = Pending::default();
-        let before = pending.openings();
-        assert!(!pending.wait_for_opening(before, Duration::from_millis(1)));
-        std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| pending.wait_for_opening(before, Duration::from_secs(10)));
-            pending.seen(Which::Cur, Seen::Opened);
-            assert!(waiter.join().unwrap());
-        });
         pending.delivered(b"m");
         assert!(pending.take().durable.contains(&b"m"[..]));
     }

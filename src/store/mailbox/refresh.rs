@@ -34,9 +34,6 @@ pub(super) const RETRY_FIRST: Duration = Duration::from_millis(if cfg!(test) { 2
 /// The longest time between two tries.
 const RETRY_LAST: Duration = Duration::from_secs(60);
 
-/// How often a scan opens `cur/` at most.
-const SCAN_OPENINGS: usize = 2;
-
 /// How much a refresh does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effort {
@@ -148,16 +145,7 @@ impl Mailbox {
             return known.needs_scan(stamp);
         }
         // Two names of one file are there, and no event tells when one becomes the only one.
-        disk.has_twins || (leaving || !known.is_settled_at(stamp)) && !self.was_told_everything()
-    }
-
-    /// Something has changed: wait until the watch has told all of it. Opening `cur/` is an event, too, and comes last.
-    fn was_told_everything(&self) -> bool {
-        // Our scans open it as well, twice at most, and the watch may be about to tell of that: the third answer is surely to us.
-        (0..=SCAN_OPENINGS).all(|_| {
-            let before = self.pending.openings();
-            fs::File::open(self.subdirectory(Which::Cur)).is_ok() && self.pending.wait_for_opening(before, WATCH_LAG)
-        })
+        disk.has_twins || (leaving || !known.is_settled_at(stamp)) && !self.process.watch.fence(WATCH_LAG)
     }
 
     /// True if the directories were read.

@@ -1,40 +1,38 @@
 //! The watch: what other programs do to folders that somebody looks at.
 //!
-//! Owns one inotify instance for the process (by `notify`) and a table of watched directories: a folder's `new/` and
+//! Owns one inotify instance for the process ([`kernel`]) and a table of watched directories: a folder's `new/` and
 //! `cur/`, from the first listener until [`Looking`] is dropped. It reads no directory and holds no mail: it
-//! tells a [`Sink`] which names appeared and vanished, or that it must look for itself. Events come on `notify`'s own
-//! thread, so a sink only makes a note and raises its notices.
+//! tells a [`Sink`] which names appeared and vanished, or that it must look for itself. Events come on a thread of their
+//! own, so a sink only makes a note and raises its notices.
 //!
-//! Opening and reading messages also makes events (`notify` 8 asks for IN_OPEN always): they are dropped before any lock is taken. Sessions
-//! that never wait (POP3, a short IMAP visit) set no watch at all, so in the normal case reading costs no event. One use is made of them:
-//! whoever opens `cur/` itself gets [`Seen::Opened`] behind everything that happened before, since all events come in one queue.
+//! The order that makes it exact, kept by the mailbox: set the watch, then scan, then believe events; and before it says that nothing happened,
+//! ask whether everything was told ([`Watch::fence`]). The queue overflows: every sink is told to look for itself. Watches run out (ENOSPC), or
+//! the directory cannot be watched: said once in the log, counted in [`Watch::polled`], and that folder's sink is told every
+//! [`POLL_EVERY`] to compare directory times. Whoever looks then also tries again to set a real watch ([`Looking::try_again`]).
+//! If the reading thread ends, which only a bug could cause, every folder is polled.
 //!
-//! The order that makes it exact, kept by the mailbox: set the watch, then scan, then believe events. The
-//! queue overflows (`Flag::Rescan`): every sink is told to look for itself. Watches run out (ENOSPC), or the directory
-//! cannot be watched: said once in the log, counted in [`Watch::polled`], and that folder's sink is told every
-//! [`POLL_EVERY`] to compare directory times; each round tries again to set a real watch.
-//!
-//! The thread that sets watches runs as the daemon, not as a folder's owner: home directories of mode 0700 need the daemon's
-//! CAP_DAC_READ_SEARCH, which it keeps when there are system users; without it such folders are polled.
+//! A watch is set by the thread that asks for it, which has taken on the identity of the folder's owner: so it reaches into a home
+//! of mode 0700, and no thread needs the right to read everybody's files.
 //!
 //! Leaves nothing on disk.
 
+mod kernel;
 mod poll;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::sys::inotify::{AddWatchFlags, WatchDescriptor};
+
+use self::kernel::{Kernel, Raw};
 use self::poll::POLL_EVERY;
-use notify::event::{AccessKind, Flag, ModifyKind, RenameMode};
-use notify::{Config, ErrorKind, EventKind, INotifyWatcher, RecursiveMode, Watcher};
 
 /// What happened in a watched directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,14 +43,12 @@ pub(super) enum Seen<'a> {
     Removed(&'a [u8]),
     /// A name vanished: the file was renamed, within the folder or away.
     MovedAway(&'a [u8]),
-    /// The directory itself was removed or renamed.
+    /// The directory itself was removed, renamed or unmounted.
     DirectoryGone,
     /// Events may have been lost: read the directory.
     Rescan,
     /// Nothing is known: compare the directory's times.
     Look,
-    /// The directory `cur/` was opened: everything that happened before that has been told.
-    Opened,
 }
 
 /// Who is told. Called on the watch's thread: make a note, raise notices, return.
@@ -73,30 +69,49 @@ pub(super) enum Which {
 /// The process's watcher.
 pub(super) struct Watch {
     shared: Arc<Shared>,
-    poller: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// Locked in this order: `setting`, `table`, `fences`. Sinks are called without any.
 struct Shared {
+    /// Held while a watch is set or removed, so that nobody removes one that somebody else is about to get.
+    setting: Mutex<Setting>,
     table: Mutex<Table>,
-    /// `None` if this system gave us no inotify instance. Locked while `notify`'s thread is asked for something; that thread
-    /// takes `table` only, so nobody waits in a circle as long as `table` is not held meanwhile.
-    watcher: Mutex<Option<INotifyWatcher>>,
+    /// Numbers of the fences that have not been told of.
+    fences: Mutex<HashSet<i32>>,
+    told: Condvar,
     /// For the polling thread: there is something new to wait for, or the end.
     news: Condvar,
+    poller: Mutex<Option<JoinHandle<()>>>,
     complained: AtomicBool,
+    /// How often the reading thread was woken.
+    #[cfg(test)]
+    batches: std::sync::atomic::AtomicUsize,
+}
+
+struct Setting {
+    /// `None` if this system gave us no inotify instance, or nobody reads it.
+    kernel: Option<Kernel>,
+    /// The watch whose end will be the next fence.
+    standing: Option<WatchDescriptor>,
 }
 
 #[derive(Default)]
 struct Table {
     directories: HashMap<PathBuf, Entry>,
+    /// Which directories a watch is for, by its number: two, if there are two paths to one directory.
+    watches: HashMap<i32, Vec<PathBuf>>,
     /// Who asked to be told to look, and when.
     later: Vec<(Instant, Weak<dyn Sink>)>,
     stopped: bool,
 }
 
+/// Those who look at a directory.
+type Sinks = Vec<(Weak<dyn Sink>, Which)>;
+
+#[derive(Default)]
 struct Entry {
-    sinks: Vec<(Weak<dyn Sink>, Which)>,
-    watched: bool,
+    sinks: Arc<Sinks>,
+    watch: Option<WatchDescriptor>,
 }
 
 /// As long as this lives, the sink is told.
@@ -104,76 +119,75 @@ pub(super) struct Looking {
     shared: Arc<Shared>,
     directory: PathBuf,
     sink: Weak<dyn Sink>,
-    watched: bool,
 }
 
 impl Watch {
-    /// Start `notify`'s thread. Never fails: without inotify, every folder is polled, and the log says so.
+    /// Start the reading thread. Never fails: without inotify, every folder is polled, and the log says so.
     pub(super) fn new() -> Watch {
+        let kernel = Kernel::new();
         let shared = Arc::new(Shared {
+            setting: Mutex::new(Setting { kernel: kernel.as_ref().ok().cloned(), standing: None }),
             table: Mutex::default(),
-            watcher: Mutex::new(None),
+            fences: Mutex::default(),
+            told: Condvar::new(),
             news: Condvar::new(),
+            poller: Mutex::new(None),
             complained: AtomicBool::new(false),
+            #[cfg(test)]
+            batches: Default::default(),
         });
         let weak = Arc::downgrade(&shared);
-        let handler = move |event: notify::Result<notify::Event>| {
-            if let Some(shared) = weak.upgrade() {
-                shared.handle(event);
-            }
-        };
-        match INotifyWatcher::new(handler, Config::default()) {
-            Ok(watcher) => *lock(&shared.watcher) = Some(watcher),
-            Err(e) => shared.complain(Path::new("inotify"), &e.to_string()),
+        let started = kernel.map_err(std::io::Error::from).and_then(|kernel| {
+            std::thread::Builder::new().name("mailcote-watch".into()).spawn(move || read_events(&kernel, weak))
+        });
+        if let Err(e) = started {
+            shared.complain(Path::new("inotify"), &e.to_string());
         }
-        Watch { shared, poller: Mutex::new(None) }
+        Watch { shared }
     }
 
     /// Tell `sink` what happens in `directory` from now on. Scan *after* this.
     pub(super) fn look(&self, directory: &Path, which: Which, sink: &Arc<dyn Sink>) -> Looking {
-        // Into the table first, so that not even the first event is lost.
-        let first = {
+        let is_set = {
             let mut table = lock(&self.shared.table);
-            let entry = table.directories.entry(directory.to_owned());
-            let entry = entry.or_insert_with(|| Entry { sinks: Vec::new(), watched: false });
-            entry.sinks.push((Arc::downgrade(sink), which));
-            !entry.watched
+            let entry = table.directories.entry(directory.to_owned()).or_default();
+            Arc::make_mut(&mut entry.sinks).push((Arc::downgrade(sink), which));
+            entry.watch.is_some()
         };
-        let watched = !first || self.shared.set(directory);
-        if !watched {
-            self.start_polling();
+        if !is_set && !self.shared.set(directory) {
+            self.shared.start_polling();
         }
-        Looking {
-            shared: Arc::clone(&self.shared),
-            directory: directory.to_owned(),
-            sink: Arc::downgrade(sink),
-            watched,
-        }
+        Looking { shared: Arc::clone(&self.shared), directory: directory.to_owned(), sink: Arc::downgrade(sink) }
     }
 
-    /// `directory` is another one now, or none: its watch ends, whoever looks. An inotify watch belongs to the inode, so it must be gone before
-    /// somebody looks at that under its new name: the two would be one watch, and the end of either would be the end of both. And
-    /// whoever looks at a new directory of the old name must get a watch of its own.
+    /// Was everything that happened until now told to the sinks, after at most `time`? False: nobody knows; read the directories.
+    pub(super) fn fence(&self, time: Duration) -> bool {
+        let Some(number) = self.shared.raise_fence() else { return false };
+        let fences = lock(&self.shared.fences);
+        let waited = self.shared.told.wait_timeout_while(fences, time, |fences| fences.contains(&number));
+        let (mut fences, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        !fences.remove(&number)
+    }
+
+    /// `directory` is another one now, or none: its watch ends, whoever looks. An inotify watch belongs to the inode: whoever looks at
+    /// a new directory of the old name must get a watch of its own.
     pub(super) fn forget(&self, directory: &Path) {
-        if lock(&self.shared.table).directories.remove(directory).is_some() {
-            self.shared.unwatch(directory);
-        }
+        self.shared.forget(directory, |_| true);
     }
 
     /// Directories that cannot be watched and are polled, for metrics.
     pub(super) fn polled(&self) -> usize {
-        lock(&self.shared.table).directories.values().filter(|entry| !entry.watched).count()
+        lock(&self.shared.table).directories.values().filter(|entry| entry.watch.is_none()).count()
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // Stops `notify`'s thread. Taken out first: its last events may want the lock.
-        let watcher = lock(&self.shared.watcher).take();
-        drop(watcher);
         lock(&self.shared.table).stopped = true;
         self.shared.news.notify_all();
-        if let Some(poller) = lock(&self.poller).take()
+        // Its event wakes the reading thread, which sees the end.
+        self.shared.raise_fence();
+        if let Some(poller) = lock(&self.shared.poller).take()
             && poller.thread().id() != std::thread::current().id()
             && poller.join().is_err()
         {
@@ -185,63 +199,91 @@ impl Drop for Watch {
 impl Looking {
     /// Does inotify tell (true), or is the directory polled (false)?
     pub(super) fn is_watched(&self) -> bool {
-        self.watched
+        lock(&self.shared.table).directories.get(&self.directory).is_some_and(|entry| entry.watch.is_some())
+    }
+
+    /// Where there is no watch, try again to set one. If that succeeds, everybody who looks here is told to read the directory,
+    /// since what happened before is in no event.
+    pub(super) fn try_again(&self) {
+        if !self.is_watched() && self.shared.set(&self.directory) {
+            let sinks = lock(&self.shared.table).directories.get(&self.directory).map(|entry| Arc::clone(&entry.sinks));
+            call(&sinks.unwrap_or_default(), Seen::Rescan);
+        }
     }
 }
 
 impl Drop for Looking {
     fn drop(&mut self) {
-        let last = {
-            let mut table = lock(&self.shared.table);
-            let Some(entry) = table.directories.get_mut(&self.directory) else { return };
-            if let Some(at) = entry.sinks.iter().position(|(sink, _)| sink.ptr_eq(&self.sink)) {
-                entry.sinks.swap_remove(at);
+        self.shared.forget(&self.directory, |entry| {
+            let sinks = Arc::make_mut(&mut entry.sinks);
+            if let Some(at) = sinks.iter().position(|(sink, _)| sink.ptr_eq(&self.sink)) {
+                sinks.swap_remove(at);
             }
-            let last = entry.sinks.is_empty();
-            if last {
-                table.directories.remove(&self.directory);
-            }
-            last
-        };
-        if last {
-            self.shared.unwatch(&self.directory);
-        }
+            sinks.is_empty()
+        });
     }
 }
 
 impl Shared {
     /// Set a real watch; false if the directory has to be polled.
     fn set(&self, directory: &Path) -> bool {
-        let result = match lock(&self.watcher).as_mut() {
-            None => return false,
-            Some(watcher) => watcher.watch(directory, RecursiveMode::NonRecursive),
-        };
-        match result {
-            Ok(()) => {
-                if let Some(entry) = lock(&self.table).directories.get_mut(directory) {
-                    entry.watched = true;
-                }
-                true
-            }
+        let setting = lock(&self.setting);
+        let Some(kernel) = &setting.kernel else { return false };
+        let watch = match kernel.watch(directory) {
+            Ok(watch) => watch,
             Err(e) => {
-                self.complain(directory, &e.to_string());
-                false
+                self.complain(directory, e.desc());
+                return false;
             }
+        };
+        // Events that were read before this line have no directory. They are older than the scan that follows.
+        let mut table = lock(&self.table);
+        let Table { directories, watches, .. } = &mut *table;
+        let entry = directories.get_mut(directory);
+        let is_wanted = entry.is_some();
+        if let Some(entry) = entry {
+            entry.watch = Some(watch);
+            let paths = watches.entry(watch.as_raw()).or_default();
+            if !paths.iter().any(|path| path == directory) {
+                paths.push(directory.to_owned());
+            }
+        } else if !watches.contains_key(&watch.as_raw()) {
+            remove(kernel, watch);
+        }
+        is_wanted
+    }
+
+    /// End the watch of `directory` if `gone` says so, or was it the last one's?
+    fn forget(&self, directory: &Path, gone: impl FnOnce(&mut Entry) -> bool) {
+        let setting = lock(&self.setting);
+        let mut table = lock(&self.table);
+        let Table { directories, watches, .. } = &mut *table;
+        if !directories.get_mut(directory).is_some_and(gone) {
+            return;
+        }
+        let Some(watch) = directories.remove(directory).and_then(|entry| entry.watch) else { return };
+        let Some(paths) = watches.get_mut(&watch.as_raw()) else { return };
+        paths.retain(|path| path != directory);
+        if paths.is_empty() {
+            watches.remove(&watch.as_raw());
+            drop(table);
+            setting.kernel.iter().for_each(|kernel| remove(kernel, watch));
         }
     }
 
-    /// Nobody looks at `directory` any more, unless somebody began again meanwhile.
-    fn unwatch(&self, directory: &Path) {
-        if let Some(watcher) = lock(&self.watcher).as_mut()
-            && !lock(&self.table).directories.contains_key(directory)
-        {
-            match watcher.unwatch(directory) {
-                // The directory is gone and took its watch along, or never had one.
-                Err(e) if matches!(e.kind, ErrorKind::WatchNotFound) => {}
-                Err(e) => tracing::debug!(path = %directory.display(), error = %e, "cannot remove watch"),
-                Ok(()) => {}
-            }
+    /// Put an event behind all that happened until now; its number, to wait for. `None` if that cannot be.
+    fn raise_fence(&self) -> Option<i32> {
+        let mut setting = lock(&self.setting);
+        let Setting { kernel: Some(kernel), standing } = &mut *setting else { return None };
+        let watch = standing.take().or_else(|| kernel.stand().ok())?;
+        lock(&self.fences).insert(watch.as_raw());
+        let removed = kernel.remove(watch);
+        // The next fence finds it there, and saves a call.
+        *standing = kernel.stand().ok();
+        if removed.is_err() {
+            lock(&self.fences).remove(&watch.as_raw());
         }
+        removed.ok().map(|()| watch.as_raw())
     }
 
     /// Once in the log; the counter tells how it goes on.
@@ -255,61 +297,128 @@ impl Shared {
         }
     }
 
-    fn handle(&self, event: notify::Result<notify::Event>) {
-        let event = match event {
-            Ok(event) => event,
-            Err(e) => {
-                tracing::error!(error = %e, "inotify failed; every open folder is read again");
-                return self.tell_all(Seen::Rescan);
-            }
-        };
-        if event.flag() == Some(Flag::Rescan) {
+    fn handle(self: &Arc<Self>, event: Raw<'_>) {
+        if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
             tracing::info!("inotify queue overflowed; every open folder is read again");
-            return self.tell_all(Seen::Rescan);
+            self.tell_all(Seen::Rescan);
+            // Their events may be among the lost ones; all who wait have just been told to read the directories.
+            lock(&self.fences).clear();
+            self.told.notify_all();
+            return;
         }
-        let Some(path) = event.paths.first() else { return };
-        let name = path.file_name().map(OsStr::as_bytes).unwrap_or_default();
-        let seen = match event.kind {
-            EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Seen::Appeared(name),
-            EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Seen::MovedAway(name),
-            EventKind::Remove(_) => Seen::Removed(name),
-            // Somebody opened `cur/` itself, perhaps a refresh that wants to know whether it was told everything.
-            EventKind::Access(AccessKind::Open(_)) if name == b"cur" => Seen::Opened,
-            // Opened, read, closed, written, chmod: no name changed. `RenameMode::Both` repeats From and To.
-            _ => return,
+        let seen = if event.mask.intersects(AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO) {
+            Seen::Appeared(event.name)
+        } else if event.mask.contains(AddWatchFlags::IN_MOVED_FROM) {
+            Seen::MovedAway(event.name)
+        } else if event.mask.contains(AddWatchFlags::IN_DELETE) {
+            Seen::Removed(event.name)
+        } else if event.mask.contains(AddWatchFlags::IN_IGNORED) {
+            if lock(&self.fences).remove(&event.watch) {
+                return self.told.notify_all();
+            }
+            // The directory was removed or unmounted, and took the watch along.
+            return self.lose(event.watch);
+        } else if event.mask.contains(AddWatchFlags::IN_MOVE_SELF) {
+            // The watch goes on under another name, which is not ours to look at.
+            return self.lose(event.watch);
+        } else {
+            // IN_DELETE_SELF and IN_UNMOUNT, which IN_IGNORED follows.
+            return;
         };
-        self.tell(path, seen);
+        for n in 0.. {
+            let Some(sinks) = self.sinks_of(event.watch, n) else { return };
+            call(&sinks, seen);
+        }
     }
 
-    fn tell(&self, path: &Path, seen: Seen<'_>) {
-        let (sinks, seen) = {
+    /// Of the directory that `watch` is for; of the `n`th, if there are several paths to it.
+    fn sinks_of(&self, watch: i32, n: usize) -> Option<Arc<Sinks>> {
+        let table = lock(&self.table);
+        let path = table.watches.get(&watch)?.get(n)?;
+        Some(Arc::clone(&table.directories.get(path)?.sinks))
+    }
+
+    /// What `watch` was set on is not there any more: what is called so next needs a watch of its own.
+    fn lose(self: &Arc<Self>, watch: i32) {
+        let mut gone = Vec::new();
+        {
+            let setting = lock(&self.setting);
             let mut table = lock(&self.table);
-            match (table.directories.get_mut(path), seen) {
-                (Some(entry), Seen::Opened) => (entry.sinks.clone(), seen),
-                (Some(entry), Seen::Removed(_) | Seen::MovedAway(_)) => {
-                    // Its watch went with it: what is called so next needs one of its own.
-                    entry.watched = false;
-                    (entry.sinks.clone(), Seen::DirectoryGone)
-                }
-                // A message of that name, or a directory that nobody looks at any more.
-                (_, Seen::Opened) => return,
-                _ => {
-                    let Some(entry) = path.parent().and_then(|parent| table.directories.get(parent)) else { return };
-                    (entry.sinks.clone(), seen)
+            let Table { directories, watches, .. } = &mut *table;
+            for path in watches.remove(&watch).into_iter().flatten() {
+                let Some(entry) = directories.get_mut(&path) else { continue };
+                gone.push(Arc::clone(&entry.sinks));
+                if let (Some(watch), Some(kernel)) = (entry.watch.take(), &setting.kernel) {
+                    remove(kernel, watch);
                 }
             }
-        };
-        call(&sinks, seen);
+        }
+        if !gone.is_empty() {
+            self.start_polling();
+        }
+        gone.iter().for_each(|sinks| call(sinks, Seen::DirectoryGone));
+    }
+
+    /// The reading thread has ended before the process.
+    fn give_up(self: &Arc<Self>) {
+        tracing::error!("the thread that reads inotify has ended; polling every {POLL_EVERY:?} from now on");
+        {
+            let mut setting = lock(&self.setting);
+            setting.kernel = None;
+            let mut table = lock(&self.table);
+            table.watches.clear();
+            table.directories.values_mut().for_each(|entry| entry.watch = None);
+        }
+        self.start_polling();
+        self.tell_all(Seen::Rescan);
     }
 
     fn tell_all(&self, seen: Seen<'_>) {
-        let sinks: Vec<_> = lock(&self.table).directories.values().flat_map(|entry| entry.sinks.clone()).collect();
-        call(&sinks, seen);
+        let all: Vec<_> = lock(&self.table).directories.values().map(|entry| Arc::clone(&entry.sinks)).collect();
+        all.iter().for_each(|sinks| call(sinks, seen));
+    }
+}
+
+/// The reading thread: tells until the [`Watch`] is dropped.
+fn read_events(kernel: &Kernel, shared: Weak<Shared>) {
+    /// Whatever ends the thread, a panic of a sink too, does not leave clients waiting for events that never come.
+    struct Guard(Weak<Shared>);
+
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            if let Some(shared) = self.0.upgrade()
+                && !lock(&shared.table).stopped
+            {
+                shared.give_up();
+            }
+        }
+    }
+
+    let guard = Guard(shared);
+    let mut buffer = vec![0; kernel::BUFFER];
+    loop {
+        let events = match kernel.read(&mut buffer) {
+            Ok(events) => events,
+            Err(e) => return tracing::error!(error = e.desc(), "cannot read inotify events"),
+        };
+        let Some(shared) = guard.0.upgrade().filter(|shared| !lock(&shared.table).stopped) else { return };
+        #[cfg(test)]
+        shared.batches.fetch_add(1, Ordering::Relaxed);
+        events.for_each(|event| shared.handle(event));
+    }
+}
+
+/// A directory that is gone took its watch along: that is no error.
+fn remove(kernel: &Kernel, watch: WatchDescriptor) {
+    if let Err(e) = kernel.remove(watch)
+        && e != Errno::EINVAL
+    {
+        tracing::warn!(error = e.desc(), "cannot remove a watch");
     }
 }
 
 /// Without any lock held: a sink raises notices, which may run a waker.
-fn call(sinks: &[(Weak<dyn Sink>, Which)], seen: Seen<'_>) {
+fn call(sinks: &Sinks, seen: Seen<'_>) {
     for (sink, which) in sinks {
         if let Some(sink) = sink.upgrade() {
             sink.seen(*which, seen);

@@ -1,6 +1,6 @@
 //! The polling thread: what no event tells.
 //!
-//! Directories that cannot be watched are looked at every [`POLL_EVERY`], and a real watch is tried again; a sink whose refresh failed is
+//! Who looks at a directory that cannot be watched is told so every [`POLL_EVERY`]; a sink whose refresh failed is
 //! told to look again when it asked for that ([`Watch::look_later`]), since nothing else might ever happen there. The thread starts
 //! with the first of either and then sleeps while there is nothing to wait for.
 
@@ -26,17 +26,19 @@ impl Watch {
     /// Tell `sink` to look after `time`, if it is still there then.
     pub(in super::super) fn look_later(&self, sink: &Arc<dyn Sink>, time: Duration) {
         lock(&self.shared.table).later.push((Instant::now() + time, Arc::downgrade(sink)));
-        self.start_polling();
+        self.shared.start_polling();
     }
+}
 
+impl Shared {
     /// There is something to wait for.
-    pub(super) fn start_polling(&self) {
-        self.shared.news.notify_all();
+    pub(super) fn start_polling(self: &Arc<Self>) {
+        self.news.notify_all();
         let mut poller = lock(&self.poller);
         if poller.is_some() {
             return;
         }
-        let shared = Arc::clone(&self.shared);
+        let shared = Arc::clone(self);
         match std::thread::Builder::new().name("mailcote-poll".into()).spawn(move || shared.poll()) {
             Ok(handle) => *poller = Some(handle),
             Err(e) => {
@@ -44,9 +46,7 @@ impl Watch {
             }
         }
     }
-}
 
-impl Shared {
     /// Runs from the first directory that cannot be watched, or the first who asks to be told later, until the end.
     fn poll(&self) {
         let mut polled = Instant::now();
@@ -59,10 +59,8 @@ impl Shared {
             }
             polled = Instant::now();
             for directory in unwatched {
-                // From now on events come, but what happened before they did must be looked for.
-                let seen = if self.set(&directory) { Seen::Rescan } else { Seen::Look };
-                let sinks = lock(&self.table).directories.get(&directory).map(|entry| entry.sinks.clone());
-                call(&sinks.unwrap_or_default(), seen);
+                let sinks = lock(&self.table).directories.get(&directory).map(|entry| Arc::clone(&entry.sinks));
+                call(&sinks.unwrap_or_default(), Seen::Look);
             }
         }
     }
@@ -75,7 +73,7 @@ impl Shared {
                 return None;
             }
             let now = Instant::now();
-            let unwatched = || table.directories.iter().filter(|(_, entry)| !entry.watched);
+            let unwatched = || table.directories.iter().filter(|(_, entry)| entry.watch.is_none());
             let round = unwatched().next().map(|_| polled + POLL_EVERY);
             let next = table.later.iter().map(|(when, _)| *when).chain(round).min();
             let Some(next) = next else {

@@ -32,22 +32,6 @@ fn wait_for(notes: &Notes, expected: &[&str]) {
     }
 }
 
-#[test]
-fn opening_cur_tells_that_everything_before_was_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let (new, cur) = (dir.path().join("new"), dir.path().join("cur"));
-    fs::create_dir(&new).unwrap();
-    fs::create_dir(&cur).unwrap();
-    let watch = Watch::new();
-    let notes = Arc::new(Notes::default());
-    let sink: Arc<dyn Sink> = notes.clone();
-    let _looking = [watch.look(&new, Which::New, &sink), watch.look(&cur, Which::Cur, &sink)];
-    fs::write(new.join("cur"), "a message of that name").unwrap();
-    fs::File::open(new.join("cur")).unwrap();
-    fs::File::open(&cur).unwrap();
-    wait_for(&notes, &["New +cur", "Cur Opened"]);
-}
-
 fn look(watch: &Watch, dir: &Path, which: Which) -> (Arc<Notes>, Looking) {
     let notes = Arc::new(Notes::default());
     let sink: Arc<dyn Sink> = notes.clone();
@@ -88,8 +72,111 @@ fn the_last_one_who_looks_takes_the_watch_along() {
     wait_for(&first, &["Cur +a"]);
     drop(two);
     assert!(lock(&watch.shared.table).directories.is_empty());
-    let unwatched = lock(&watch.shared.watcher).as_mut().unwrap().unwatch(dir.path());
-    assert!(matches!(unwatched.unwrap_err().kind, ErrorKind::WatchNotFound));
+    assert!(lock(&watch.shared.table).watches.is_empty());
+    let fence = watch.shared.raise_fence().unwrap();
+    fs::write(dir.path().join("c"), "").unwrap();
+    assert!(watch.fence(PATIENCE) && !lock(&watch.shared.fences).contains(&fence));
+    wait_for(&second, &["Cur +a", "Cur +b"]);
+}
+
+#[test]
+fn two_paths_to_one_directory_share_a_watch() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cur, link) = (dir.path().join("cur"), dir.path().join("link"));
+    fs::create_dir(&cur).unwrap();
+    std::os::unix::fs::symlink(&cur, &link).unwrap();
+    let watch = Watch::new();
+    let (first, one) = look(&watch, &cur, Which::Cur);
+    let (second, _two) = look(&watch, &link, Which::Cur);
+    fs::write(cur.join("a"), "").unwrap();
+    assert!(watch.fence(PATIENCE));
+    drop(one);
+    fs::write(cur.join("b"), "").unwrap();
+    assert!(watch.fence(PATIENCE));
+    wait_for(&first, &["Cur +a"]);
+    wait_for(&second, &["Cur +a", "Cur +b"]);
+}
+
+#[test]
+fn a_fence_is_passed_when_everything_before_it_was_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let watch = Watch::new();
+    let (notes, _looking) = look(&watch, dir.path(), Which::New);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (watch, notes, dir) = (&watch, &notes, dir.path());
+            scope.spawn(move || {
+                for n in 0..200 {
+                    let name = format!("{thread}.{n}");
+                    fs::write(dir.join(&name), "").unwrap();
+                    assert!(watch.fence(PATIENCE));
+                    assert_eq!(lock(&notes.0).iter().filter(|note| **note == format!("New +{name}")).count(), 1);
+                }
+            });
+        }
+    });
+    assert!(lock(&watch.shared.fences).is_empty());
+    assert!(watch.fence(PATIENCE), "when nothing happens, too");
+}
+
+#[test]
+fn a_fence_that_nobody_tells_of_is_not_passed() {
+    let watch = Watch::new();
+    // As if its event had been read and lost.
+    let lost = lock(&watch.shared.setting).kernel.take().unwrap();
+    assert!(!watch.fence(PATIENCE), "no inotify at all");
+    let deaf = Kernel::new().unwrap();
+    lock(&watch.shared.setting).kernel = Some(deaf);
+    assert!(!watch.fence(Duration::from_millis(5)));
+    assert!(lock(&watch.shared.fences).is_empty());
+    // Whoever waits while the queue overflows is told to look, and need not wait longer.
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| watch.fence(PATIENCE * 10));
+        while lock(&watch.shared.fences).is_empty() {
+            std::thread::yield_now();
+        }
+        watch.shared.handle(overflow());
+        assert!(waiter.join().unwrap());
+    });
+    *lock(&watch.shared.setting) = Setting { kernel: Some(lost), standing: None };
+}
+
+#[test]
+fn reading_mail_wakes_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let watch = Watch::new();
+    let (notes, _looking) = look(&watch, dir.path(), Which::New);
+    fs::write(dir.path().join("a"), "x").unwrap();
+    assert!(watch.fence(PATIENCE));
+    let woken = watch.shared.batches.load(Ordering::Relaxed);
+    for _ in 0..100 {
+        assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"x");
+    }
+    assert!(watch.fence(PATIENCE));
+    assert_eq!(watch.shared.batches.load(Ordering::Relaxed), woken + 1, "by the fence");
+    wait_for(&notes, &["New +a"]);
+}
+
+#[test]
+fn after_the_end_of_the_reading_thread_everything_is_polled() {
+    struct Panics;
+    impl Sink for Panics {
+        fn seen(&self, _: Which, seen: Seen<'_>) {
+            assert_eq!(seen, Seen::Rescan, "this panic is part of the test");
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let watch = Watch::new();
+    let (notes, looking) = look(&watch, dir.path(), Which::New);
+    let sink: Arc<dyn Sink> = Arc::new(Panics);
+    let _panics = watch.look(dir.path(), Which::New, &sink);
+    fs::write(dir.path().join("a"), "").unwrap();
+    wait_for(&notes, &["New +a", "New Rescan"]);
+    drop(sink);
+    looking.try_again();
+    assert!(!looking.is_watched() && watch.polled() == 1 && !watch.fence(PATIENCE));
+    lock(&notes.0).clear();
+    wait_for(&notes, &["New Look"]);
 }
 
 #[test]
@@ -109,14 +196,17 @@ fn a_directory_that_goes_away_is_told() {
     wait_for(&notes, &["Cur +x"]);
 }
 
+fn overflow() -> Raw<'static> {
+    Raw { watch: -1, mask: AddWatchFlags::IN_Q_OVERFLOW, name: b"" }
+}
+
 #[test]
 fn an_overflow_makes_everybody_look() {
     let dir = tempfile::tempdir().unwrap();
     let watch = Watch::new();
     let (notes, _looking) = look(&watch, dir.path(), Which::New);
-    watch.shared.handle(Ok(notify::Event::new(EventKind::Other).set_flag(Flag::Rescan)));
-    watch.shared.handle(Err(notify::Error::generic("read failed")));
-    wait_for(&notes, &["New Rescan", "New Rescan"]);
+    watch.shared.handle(overflow());
+    wait_for(&notes, &["New Rescan"]);
 }
 
 #[test]
@@ -127,13 +217,16 @@ fn what_cannot_be_watched_is_polled_until_it_can() {
     let (notes, looking) = look(&watch, &missing, Which::New);
     assert!(!looking.is_watched());
     assert_eq!(watch.polled(), 1);
+    wait_for(&notes, &["New Look"]);
+    looking.try_again();
+    assert!(!looking.is_watched());
     fs::create_dir(&missing).unwrap();
-    let start = Instant::now();
-    while watch.polled() == 1 {
-        assert!(start.elapsed() < POLL_EVERY + PATIENCE);
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    wait_for(&notes, &["New Rescan"]);
+    looking.try_again();
+    assert!(looking.is_watched());
+    assert_eq!(watch.polled(), 0);
+    wait_for(&notes, &["New Look", "New Rescan"]);
+    fs::write(missing.join("a"), "").unwrap();
+    wait_for(&notes, &["New Look", "New Rescan", "New +a"]);
 }
 
 #[test]

@@ -308,10 +308,8 @@ fn a_late_note_of_our_own_delivery_hides_nothing() {
     at.drop_in("new", "1.x", "x\n");
     eventually(&inbox, &notice, |inbox| uids(inbox) == [1]);
     fs::rename(at.maildir().join("new/1.x"), at.maildir().join("cur/1.x:2,F")).unwrap();
-    // Now the rename is noted: opening cur/ comes after it in the same queue.
-    let before = inbox.pending.openings();
-    fs::File::open(at.maildir().join("cur")).unwrap();
-    assert!(inbox.pending.wait_for_opening(before, PATIENCE));
+    // Now the rename is noted.
+    assert!(inbox.process.watch.fence(PATIENCE));
     inbox.delivered(b"1.x");
     inbox.refresh().unwrap();
     assert_eq!(flags(&inbox, 1), "F");
