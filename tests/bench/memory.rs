@@ -1,6 +1,8 @@
 //! What a client that waits costs: proportional set size (PSS) of a server with all its processes, before and after many
 //! clients have logged in, selected a folder of 1,000 messages, and gone into IDLE; and what a large folder costs its first session and each further one.
 //!
+//! Every row has a server of its own: what an earlier one left in the allocator would be taken for what this one costs.
+//!
 //! The clients share [`FOLDERS`] folders, which are open before the first measurement, so that the rows say what a client costs and not a folder.
 
 use std::io::{Read, Write};
@@ -53,6 +55,7 @@ pub fn compare(servers: &mut Servers) {
     println!("\n| clients in IDLE on {MESSAGES} messages | clients | PSS KiB each |\n|---|---|---|");
     let ways = [(Way::Plain, "in clear"), (Way::Tls, "TLS"), (Way::Deflate, "COMPRESS=DEFLATE")];
     for (way, name) in ways {
+        servers.restart_mailcote();
         let mailboxes = folders(servers, Server::Mailcote);
         let (before, mut waiting) = (settled(servers, Server::Mailcote), Vec::new());
         for count in CLIENTS {
@@ -76,6 +79,7 @@ pub fn compare(servers: &mut Servers) {
 }
 
 fn large_folder(servers: &mut Servers) {
+    servers.restart_mailcote();
     let mailbox = servers.fresh_user(Server::Mailcote);
     load::fill(&mailbox, LARGE, 200);
     let mailboxes = [mailbox];

@@ -63,25 +63,7 @@ impl Servers {
         // The peers drop root and must be able to walk down to their mail.
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o711)).expect("chmod");
-        let mut mailcote = Command::new(env!("CARGO_BIN_EXE_mailcote"))
-            .args([
-                "demo",
-                "--json",
-                "--allow-plain",
-                "--users",
-                &USERS.to_string(),
-                "--port-base",
-                &port_base(),
-                "--keep",
-            ])
-            .arg(root.join("mailcote"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("mailcote demo");
-        let mut line = String::new();
-        BufReader::new(mailcote.stdout.take().expect("stdout")).read_line(&mut line).expect("the settings");
-        let settings = serde_json::from_str(&line).expect("JSON");
+        let (mailcote, settings) = start_mailcote(root);
         let directory = |name: &str| {
             let dir = root.join(name);
             std::fs::create_dir(&dir).expect("a directory");
@@ -90,6 +72,12 @@ impl Servers {
         let dovecot = Dovecot::installed().then(|| Dovecot::start(&directory("dovecot"), "mail_fsync = always"));
         let postfix = (with_postfix && Postfix::possible()).then(|| Postfix::start(&directory("postfix")));
         Servers { mailcote, settings, dovecot, postfix, root: root.into(), used: 0 }
+    }
+
+    /// Mailcote ends and begins anew on the same mail, so that what it is measured by is not what earlier rows left.
+    pub fn restart_mailcote(&mut self) {
+        end(&mut self.mailcote);
+        (self.mailcote, self.settings) = start_mailcote(&self.root);
     }
 
     /// Is it running here?
@@ -210,11 +198,30 @@ fn port_base() -> String {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.mailcote.id()).expect("a pid"));
-        // It may be gone already; the wait says so either way.
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
-        let _ = self.mailcote.wait();
+        end(&mut self.mailcote);
     }
+}
+
+/// `mailcote demo` below `root`, and what it says of itself.
+fn start_mailcote(root: &Path) -> (Child, serde_json::Value) {
+    let mut mailcote = Command::new(env!("CARGO_BIN_EXE_mailcote"))
+        .args(["demo", "--json", "--allow-plain", "--users", &USERS.to_string(), "--port-base", &port_base(), "--keep"])
+        .arg(root.join("mailcote"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("mailcote demo");
+    let mut line = String::new();
+    BufReader::new(mailcote.stdout.take().expect("stdout")).read_line(&mut line).expect("the settings");
+    let settings = serde_json::from_str(&line).expect("JSON");
+    (mailcote, settings)
+}
+
+fn end(mailcote: &mut Child) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(mailcote.id()).expect("a pid"));
+    // It may be gone already; the wait says so either way.
+    let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+    let _ = mailcote.wait();
 }
 
 /// A private Postfix that delivers to Maildirs by its `virtual` agent.
