@@ -74,6 +74,7 @@ impl Config {
         imap::Settings {
             max_message_size: self.limits.max_message_size,
             starttls,
+            message_limits: self.limits.imap_messages,
             comment: self.metadata.comment.clone(),
             admin: self.metadata.admin.clone(),
             sharing: self.sharing.prefix.clone().map(|prefix| imap::place::Sharing {

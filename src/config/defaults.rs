@@ -89,4 +89,6 @@ connections = 20000
 connections_per_address = 200
 connections_per_user = 50
 drain = "20s"
+imap_message_limit = 0
+imap_save_limit = 0
 "#;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::account::{OAuth, Scram};
+use crate::imap;
 use crate::store::{Charset, Layout, Name, Role, quota};
 use crate::wire::Network;
 
@@ -258,6 +259,8 @@ pub struct Limits {
     pub connections_per_user: usize,
     /// How long a transfer may go on after SIGTERM.
     pub drain: Duration,
+    /// Messages that one IMAP command may work on.
+    pub imap_messages: imap::message_limit::Limits,
 }
 
 impl Config {
@@ -359,10 +362,15 @@ impl Config {
                 connections_per_address: r.get("limits.connections_per_address", value::count),
                 connections_per_user: r.get("limits.connections_per_user", value::count),
                 drain: r.get("limits.drain", value::duration),
+                imap_messages: imap::message_limit::Limits {
+                    messages: r.get("limits.imap_message_limit", value::message_limit),
+                    saves: r.get("limits.imap_save_limit", value::message_limit),
+                },
             },
         };
         check_log(&mut reader, &config);
         check_proxy(&mut reader, &config);
+        check_message_limits(&mut reader, &config);
         (config, reader.finish())
     }
 }
@@ -450,6 +458,14 @@ fn check_proxy(r: &mut read::Reader<'_>, config: &Config) {
     if let (Some(listener), true) = (expects, config.proxy_from.is_empty()) {
         let key = format!("listen.{}", listener.service.key());
         r.note_at(&key, format!("{key}: proxy = true, but listen.proxy_from names nobody who may send the header"));
+    }
+}
+
+fn check_message_limits(r: &mut read::Reader<'_>, config: &Config) {
+    let imap::message_limit::Limits { messages, saves } = config.limits.imap_messages;
+    // RFC 9738 section 3: a client that knows only the other would be refused for no reason that it can see.
+    if saves.is_some_and(|saves| messages.is_some_and(|messages| saves < messages)) {
+        r.note_at("limits.imap_save_limit", "limits.imap_save_limit: this must not be below limits.imap_message_limit");
     }
 }
 

@@ -16,6 +16,9 @@ use crate::account::Scram;
 use crate::store::{Charset, Layout, Name};
 use crate::wire::{BadNetwork, Network};
 
+/// Messages that a client may always name in one command: one that does not know the limit would see a part of a smaller mailbox only.
+const MIN_MESSAGE_LIMIT: u64 = 1000;
+
 /// A value and where it stands.
 pub type Value<'i> = Spanned<DeValue<'i>>;
 /// What is wrong, and where (bytes from the start of the file).
@@ -62,6 +65,21 @@ pub fn number_if_any(value: &Value<'_>) -> Read<Option<u64>> {
         Some(Ok(number)) => Ok(Some(number).filter(|number| *number > 0)),
         Some(Err(_)) => bad(value, "this must not be below 0"),
         None => wrong_type(value, "a whole number"),
+    }
+}
+
+/// So many messages of one IMAP command; none if it is 0. RFC 9738 section 3 would have no server announce fewer than
+/// [`MIN_MESSAGE_LIMIT`].
+pub fn message_limit(value: &Value<'_>) -> Read<Option<u32>> {
+    match number_if_any(value)? {
+        None => Ok(None),
+        Some(number) if number < MIN_MESSAGE_LIMIT => {
+            bad(value, format!("this must be 0 or at least {MIN_MESSAGE_LIMIT}"))
+        }
+        Some(number) => match u32::try_from(number) {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => bad(value, format!("this must not be above {}", u32::MAX)),
+        },
     }
 }
 

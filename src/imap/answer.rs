@@ -9,6 +9,7 @@ use std::io;
 use std::ops::Range;
 
 use super::binary::{self, Decoding, Found};
+use super::enabled::Enabled;
 use super::parse::fetch::{Binary, Item, Section};
 use super::response;
 use super::section::{self, Need, Piece};
@@ -41,12 +42,16 @@ pub struct Wanted {
     pub condstore: bool,
     /// The client speaks IMAP4rev2, which looks into message/global as into message/rfc822 (RFC 9051 section 9 media-message).
     pub rev2: bool,
+    /// The client has no message numbers (RFC 9586).
+    pub uidonly: bool,
 }
 
 impl Wanted {
-    /// Items of a command; UID is among them if the command is UID FETCH (RFC 3501 6.4.8).
-    pub fn new(mut items: Vec<Item>, by_uid: bool) -> Wanted {
-        if by_uid && !items.contains(&Item::Uid) {
+    /// Items of a command. UID is among them if the command is UID FETCH (RFC 3501 6.4.8) and its responses do not begin with it
+    /// (RFC 9586 section 3.3).
+    pub fn new(mut items: Vec<Item>, by_uid: bool, enabled: Enabled) -> Wanted {
+        let Enabled { condstore, rev2, uidonly, .. } = enabled;
+        if by_uid && !uidonly && !items.contains(&Item::Uid) {
             items.insert(0, Item::Uid);
         }
         let extent = items.iter().filter_map(extent).max();
@@ -60,7 +65,7 @@ impl Wanted {
             _ => None,
         });
         let decoded = decoded.collect();
-        Wanted { items, extent, sets_seen, decoded, condstore: false, rev2: false }
+        Wanted { items, extent, sets_seen, decoded, condstore, rev2, uidonly }
     }
 }
 
@@ -192,8 +197,8 @@ impl Answer {
     }
 
     /// Begin to write.
-    pub fn begin_response(&mut self, out: &mut Out) {
-        out.put(format!("* {} FETCH (", self.facts.number));
+    pub fn begin_response(&mut self, wanted: &Wanted, out: &mut Out) {
+        response::fetch_head(out.buffer(), self.facts.number, self.facts.uid, wanted.uidonly);
         self.has_begun = true;
     }
 
@@ -341,7 +346,7 @@ impl Answer {
             out.put(" ");
             self.flags(names, out);
         }
-        if wanted.condstore && lacks(Item::Uid) {
+        if wanted.condstore && !wanted.uidonly && lacks(Item::Uid) {
             out.put(format!(" UID {}", self.facts.uid));
         }
         if wanted.condstore && lacks(Item::Modseq) {

@@ -19,8 +19,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::Shared;
 use super::annotations::Followed;
 use super::answer::Memory;
-use super::cmd::States;
+use super::cmd::{Row, States};
 use super::enabled::Enabled;
+use super::message_limit::Cut;
 use super::place::no_permission;
 use super::reply::{Condition, Reply};
 use super::search::Program;
@@ -49,6 +50,8 @@ pub struct Context {
     pub enabled: Enabled,
     /// The command in progress has message numbers where its table row does not tell: no expunge behind it.
     pub keep_numbers: bool,
+    /// The command in progress left messages out (RFC 9738).
+    pub cut: Option<Cut>,
     /// The message of an APPEND that is being read or waits for its command line to end.
     pub upload: Option<Upload>,
     /// The folder that the last APPEND, COPY or MOVE wrote to, held so that the next one finds it open.
@@ -117,6 +120,7 @@ impl Context {
             compressed: false,
             enabled: Enabled::default(),
             keep_numbers: false,
+            cut: None,
             upload: None,
             target: None,
             serial: next_serial(),
@@ -160,6 +164,12 @@ impl Context {
             State::Logout => return Err(Reply::bad("Logged out")),
         };
         if states.has(now) { Ok(()) } else { Err(Reply::bad(why)) }
+    }
+
+    /// Is this command allowed now, with UID before it or without?
+    pub fn permits(&self, row: &Row, uid: bool) -> Result<(), Reply> {
+        self.allows(row.states)?;
+        if self.enabled.uidonly && row.by_number && !uid { Err(uid_required()) } else { Ok(()) }
     }
 
     /// Write what changed in the open mailbox, if one is open, until the output is full; returns whether all is written. A session that was
@@ -211,13 +221,25 @@ impl Context {
         }
     }
 
+    /// The client has no message numbers from now on (RFC 9586).
+    pub fn enable_uidonly(&mut self) {
+        self.enabled.uidonly = true;
+        if let State::Selected(_, selected) = &mut self.state {
+            selected.updates.forget_numbers();
+        }
+    }
+
     /// What SEARCH, SORT and THREAD have in common: MODSEQ enables CONDSTORE (RFC 7162 3.1), and where message numbers are asked for they keep
-    /// their meaning, with UID before it, too (RFC 7162 3.2.10.2).
-    pub fn search_begins(&mut self, program: &Program, out: &mut Out) {
+    /// their meaning, with UID before it, too (RFC 7162 3.2.10.2), or are refused where there are none (RFC 9586 section 3.5).
+    pub fn search_begins(&mut self, program: &Program, out: &mut Out) -> Result<(), Reply> {
+        if program.has_numbers() && self.enabled.uidonly {
+            return Err(uid_required());
+        }
         self.keep_numbers |= program.has_numbers();
         if program.asks_modseq() {
             self.enable_condstore(out);
         }
+        Ok(())
     }
 
     /// At the end of a command: tell a client that keeps mod-sequences how far it knows everything, where it could not know
@@ -289,6 +311,11 @@ impl Context {
             other => other,
         };
     }
+}
+
+/// RFC 9586 section 3: the refusal of message numbers in a command.
+fn uid_required() -> Reply {
+    Reply::bad_code("UIDREQUIRED", "After ENABLE UIDONLY messages have UIDs only")
 }
 
 /// A number that no other session of this process has.

@@ -218,9 +218,7 @@ fn may_have_global(structure: &[u8]) -> bool {
 /// One response.
 fn write(wanted: &Wanted, row: &Row, facts: &Facts<'_>, recent: bool, names: &[String], out: &mut Out) {
     let out = out.buffer();
-    out.extend_from_slice(b"* ");
-    number(out, row.number.into());
-    out.extend_from_slice(b" FETCH (");
+    response::fetch_head(out, row.number, row.uid, wanted.uidonly);
     for (n, item) in wanted.items.iter().enumerate() {
         if n > 0 {
             out.push(b' ');

@@ -11,6 +11,7 @@
 //! - [`search`] decides whether a message matches, [`hunt`] looks into bodies for it, [`searching`] goes through the mailbox, [`found`] tells
 //!   the result; [`gathering`] learns what [`sort`] and [`thread`] put in order;
 //!   [`updates`] keeps results up to date.
+//! - [`message_limit`] cuts commands on too many messages.
 //! - [`resync`] tells a client that comes back what went away meanwhile.
 //! - [`reply`] and [`response`] write the answers.
 //!
@@ -31,6 +32,7 @@ pub mod glance;
 pub mod hunt;
 pub mod job;
 pub mod listing;
+pub mod message_limit;
 pub mod parse;
 pub mod pattern;
 pub mod place;
@@ -70,6 +72,8 @@ pub struct Settings {
     pub comment: Option<String>,
     /// `/shared/admin` of the server: a URI by which its administrator can be reached.
     pub admin: Option<String>,
+    /// How many messages a command may work on.
+    pub message_limits: message_limit::Limits,
     /// How users share folders; none: they cannot.
     pub sharing: Option<place::Sharing>,
 }

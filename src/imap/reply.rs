@@ -59,6 +59,11 @@ impl Reply {
         Reply { condition: Condition::Bad, code: None, text: text.into() }
     }
 
+    /// `BAD [code] text`.
+    pub fn bad_code(code: impl Into<Cow<'static, str>>, text: impl Into<Cow<'static, str>>) -> Reply {
+        Reply { condition: Condition::Bad, code: Some(code.into()), text: text.into() }
+    }
+
     /// Is it NO?
     pub fn is_no(&self) -> bool {
         self.condition == Condition::No

@@ -52,6 +52,13 @@ pub fn quoted(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// How a FETCH response begins: `* 5 FETCH (`, or `* 77 UIDFETCH (` for a client without message numbers (RFC 9586 section 3.3).
+pub fn fetch_head(out: &mut Vec<u8>, number: u32, uid: u32, uidonly: bool) {
+    out.extend_from_slice(b"* ");
+    self::number(out, u64::from(if uidonly { uid } else { number }));
+    out.extend_from_slice(if uidonly { b" UIDFETCH (" } else { b" FETCH (" });
+}
+
 /// A mailbox's ObjectID (RFC 8474 section 4).
 pub fn mailbox_id(mailbox: &Mailbox) -> String {
     format!("F{}", mailbox.guid())

@@ -5,6 +5,8 @@
 //! tried first: flags and numbers, then a stat, then the header, and the body only if all of that leaves it open.
 //! Nothing here opens a file; [`super::hunt`] looks into bodies.
 
+mod scope;
+
 use time::Date;
 
 use super::parse::MessageSet;

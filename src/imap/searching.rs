@@ -113,7 +113,12 @@ impl Searching {
 
     /// Begin, with these UIDs (ascending) only.
     pub fn only(program: Program, uids: Vec<u32>) -> Searching {
-        Searching { only: Some(uids), ..Searching::new(program, None) }
+        Searching::new(program, None).within(Some(uids))
+    }
+
+    /// With these UIDs (ascending) only, if there are such.
+    pub fn within(self, uids: Option<Vec<u32>>) -> Searching {
+        Searching { only: uids, ..self }
     }
 
     /// The program.
@@ -163,7 +168,8 @@ impl Searching {
             return;
         }
         self.heard = Instant::now();
-        let (done, all) = (self.taken - self.batch.len(), selected.view.uids().len());
+        let all = self.only.as_deref().unwrap_or(selected.view.uids()).len();
+        let done = self.taken - self.batch.len();
         if done == all {
             return;
         }

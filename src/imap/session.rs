@@ -154,7 +154,7 @@ impl Imap {
         };
         let refused = match found {
             Err(bad) => bad.into(),
-            Ok((row, uid)) => match self.context.allows(row.states) {
+            Ok((row, uid)) => match self.context.permits(row, uid) {
                 Ok(()) => {
                     let running = Running { tag: tag.into(), row, uid };
                     let begun = match self.still_permitted(row) {
@@ -290,6 +290,8 @@ impl Imap {
         }
         self.context.keep_numbers = false;
         let reply = self.context.add_sync_point(reply, out);
+        // Behind the sync point, whose place RFC 7162 3.2.7 says; RFC 9738 section 3.1 has another for this one.
+        let reply = self.context.add_message_limit(reply, out);
         reply.write(&running.tag, out);
         let logged_in = self.context.access().is_ok();
         if self.frame.set_logged_in(logged_in) && !logged_in {
@@ -353,7 +355,7 @@ impl frame::Policy for Context {
         let mut before = Cursor::new(literal.before).speaking(self.enabled.speaks_utf8());
         let row = before.tag().and_then(|_| cmd::find(&mut before));
         match row {
-            Ok((Row { literal: Some(hook), states, .. }, _)) => match self.allows(*states) {
+            Ok((row @ Row { literal: Some(hook), .. }, uid)) => match self.permits(row, uid) {
                 Ok(()) => hook(self, before, literal.size),
                 Err(reply) => frame::Verdict::Refuse(reply),
             },

@@ -84,6 +84,11 @@ impl Updates {
         self.list.len() < before
     }
 
+    /// There are no message numbers any more (RFC 9586): what was asked by number is told by UID from now on.
+    pub fn forget_numbers(&mut self) {
+        self.list.iter_mut().for_each(|update| update.by_uid = true);
+    }
+
     /// Is one being looked at again? Then nothing else may be announced: message numbers must hold.
     pub fn is_busy(&self) -> bool {
         self.busy.is_some()

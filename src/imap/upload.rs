@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::context::Context;
+use super::message_limit::too_many;
 use super::parse::FlagSet;
 use super::place;
 use super::reply::Reply;
@@ -145,6 +146,10 @@ impl Upload {
 
     /// Begin a message.
     pub fn begin(&mut self, context: &Context, mut flags: FlagSet, date: Option<i64>) -> Result<(), Reply> {
+        // RFC 9738 section 3.1.
+        if let Some(limit) = context.message_limits().of_saves().filter(|limit| self.done.len() >= *limit as usize) {
+            return Err(too_many(limit));
+        }
         if self.done.len() == MAX_MESSAGES {
             return Err(Reply::no("LIMIT", format!("At most {MAX_MESSAGES} messages can be appended at once")));
         }

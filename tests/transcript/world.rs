@@ -65,7 +65,10 @@ impl Fixture {
             // As /home is: everybody may pass.
             fs::set_permissions(root, fs::Permissions::from_mode(0o711)).map_err(|e| e.to_string())?;
         }
-        let config = configuration(root, service, !has("clear-refused"), outside.owner)?;
+        let mut config = configuration(root, service, !has("clear-refused"), outside.owner)?;
+        // Smaller than the configuration allows: transcripts have few messages.
+        config.limits.imap_messages.messages = number(given, "message-limit")?;
+        config.limits.imap_messages.saves = number(given, "save-limit")?;
         let (services, running) = if mode == Mode::Socket {
             let opened = Opened::new(&config).map_err(|e| e.to_string())?;
             let services = Arc::new(Services::new(&config, Switch::new(true))?);
@@ -94,7 +97,7 @@ impl Fixture {
         for words in given {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             match words[..] {
-                ["protocol", _] | ["tls"] | ["clear-refused"] | ["owner"] => {}
+                ["protocol" | "message-limit" | "save-limit", _] | ["tls"] | ["clear-refused"] | ["owner"] => {}
                 ["folder", name] => {
                     let name = Name::parse(name).map_err(|e| e.to_string())?;
                     store.create(&name, None).map_err(|e| e.to_string())?;
@@ -127,6 +130,13 @@ impl World for Fixture {
     fn act(&mut self, words: &[String]) -> Result<(), String> {
         if self.faults.act(words)? { Ok(()) } else { self.outside.act(words) }
     }
+}
+
+/// The number of a `given` line, if there is such a line.
+fn number(given: &[Vec<String>], name: &str) -> Result<Option<u32>, String> {
+    let Some(words) = given.iter().find(|words| words[0] == name) else { return Ok(None) };
+    let text = words.get(1).map_or("", String::as_str);
+    text.parse().map(Some).map_err(|_| format!("given {name} {text}: not a number"))
 }
 
 fn service(protocol: &str, tls: bool) -> Result<Service, String> {

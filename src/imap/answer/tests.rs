@@ -8,7 +8,7 @@ use std::io::Write;
 /// The response to FETCH `items` of `message`, and how many steps it took.
 fn fetch_in_steps(message: &[u8], items: &str, step: u64) -> (String, usize) {
     let fetch = Cursor::new(format!("1 {items}").as_bytes()).fetch().unwrap();
-    let wanted = Wanted::new(fetch.items, false);
+    let wanted = Wanted::new(fetch.items, false, Enabled::default());
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(message).unwrap();
     let source = wanted.extent.map(|extent| Source::new(file, extent).unwrap());
@@ -35,7 +35,7 @@ fn fetch_in_steps(message: &[u8], items: &str, step: u64) -> (String, usize) {
             Check::Undecodable => return ("undecodable".into(), steps),
         }
     }
-    answer.begin_response(&mut out);
+    answer.begin_response(&wanted, &mut out);
     while !answer.step(&wanted, &names, &mut out, &mut step.clone()).unwrap() {
         assert!(out.bytes().len() < 2 * crate::wire::STEP_BYTES);
         sent.extend_from_slice(out.bytes());
@@ -70,12 +70,12 @@ fn slices_of_a_part_scan_once() {
     let (mut memory, mut text, mut first_cost, mut read) = (None, Vec::new(), 0, 0);
     while text.len() < 600_000 {
         let item = format!("1 BODY.PEEK[1]<{}.50000>", text.len());
-        let wanted = Wanted::new(Cursor::new(item.as_bytes()).fetch().unwrap().items, false);
+        let wanted = Wanted::new(Cursor::new(item.as_bytes()).fetch().unwrap().items, false, Enabled::default());
         let source = Source::new(file.try_clone().unwrap(), Extent::All).unwrap();
         let (mut out, mut budget) = (Out::new(), u64::MAX);
         let mut answer = Answer::new(some_facts(), Some(source), memory.take());
         while answer.check(&wanted, &mut budget).unwrap() == Check::Unknown {}
-        answer.begin_response(&mut out);
+        answer.begin_response(&wanted, &mut out);
         assert!(answer.step(&wanted, &[], &mut out, &mut budget).unwrap());
         memory = answer.into_memory();
         let start = out.bytes().iter().position(|b| *b == b'\n').unwrap() + 1;
@@ -101,9 +101,12 @@ fn without_the_file() {
     let want =
         "* 1 FETCH (FLAGS (\\Seen \\Recent Work) INTERNALDATE \"17-Jul-1996 02:44:25 +0000\" RFC822.SIZE 99)\r\n";
     assert_eq!(fetch_in_steps(b"", "FAST", u64::MAX).0, want);
-    assert_eq!(Wanted::new(vec![Item::Flags, Item::Size], true).items, [Item::Uid, Item::Flags, Item::Size]);
-    assert_eq!(Wanted::new(vec![Item::Flags], true).extent, None);
-    assert_eq!(Wanted::new(vec![Item::Envelope], true).extent, Some(Extent::Header));
+    assert_eq!(
+        Wanted::new(vec![Item::Flags, Item::Size], true, Enabled::default()).items,
+        [Item::Uid, Item::Flags, Item::Size]
+    );
+    assert_eq!(Wanted::new(vec![Item::Flags], true, Enabled::default()).extent, None);
+    assert_eq!(Wanted::new(vec![Item::Envelope], true, Enabled::default()).extent, Some(Extent::Header));
 }
 
 #[test]
@@ -243,8 +246,11 @@ fn decoded_parts() {
     for name in ["BINARY[5]", "BINARY.PEEK[5]", "BINARY.SIZE[5]"] {
         assert_eq!(fetch_in_steps(message.as_bytes(), name, u64::MAX).0, "undecodable", "{name}");
     }
-    assert!(Wanted::new(Cursor::new(b"1 BINARY[]").fetch().unwrap().items, false).sets_seen);
-    assert!(!Wanted::new(Cursor::new(b"1 (BINARY.PEEK[] BINARY.SIZE[])").fetch().unwrap().items, false).sets_seen);
+    assert!(Wanted::new(Cursor::new(b"1 BINARY[]").fetch().unwrap().items, false, Enabled::default()).sets_seen);
+    assert!(
+        !Wanted::new(Cursor::new(b"1 (BINARY.PEEK[] BINARY.SIZE[])").fetch().unwrap().items, false, Enabled::default())
+            .sets_seen
+    );
 }
 
 /// Too big for memory: decoded in steps, whole and in slices, with the same result.
@@ -264,12 +270,12 @@ fn big_decoded_parts() {
     let (mut memory, mut got, mut read) = (None, Vec::new(), 0);
     while got.len() < want.len() {
         let item = format!("1 BINARY.PEEK[1]<{}.7001>", got.len());
-        let wanted = Wanted::new(Cursor::new(item.as_bytes()).fetch().unwrap().items, false);
+        let wanted = Wanted::new(Cursor::new(item.as_bytes()).fetch().unwrap().items, false, Enabled::default());
         let source = Source::new(file.try_clone().unwrap(), Extent::All).unwrap();
         let (mut out, mut budget) = (Out::new(), u64::MAX);
         let mut answer = Answer::new(some_facts(), Some(source), memory.take());
         while answer.check(&wanted, &mut budget).unwrap() == Check::Unknown {}
-        answer.begin_response(&mut out);
+        answer.begin_response(&wanted, &mut out);
         assert!(answer.step(&wanted, &[], &mut out, &mut budget).unwrap());
         memory = answer.into_memory();
         let start = out.bytes().iter().position(|b| *b == b'\n').unwrap() + 1;

@@ -15,7 +15,7 @@ const ALWAYS: &str = "IMAP4rev1 IMAP4rev2 SASL-IR ID ENABLE IDLE NAMESPACE CHILD
                       QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE QUOTA=RES-MAILBOX \
                       ESEARCH SEARCHRES WITHIN PARTIAL SORT SORT=DISPLAY ESORT \
                       THREAD=REFERENCES THREAD=REFS THREAD=ORDEREDSUBJECT I18NLEVEL=1 CONTEXT=SEARCH INPROGRESS \
-                      CONDSTORE QRESYNC STATUS=SIZE SAVEDATE OBJECTID PREVIEW";
+                      CONDSTORE QRESYNC STATUS=SIZE SAVEDATE OBJECTID PREVIEW UIDONLY";
 
 /// The capabilities that hold now, separated by spaces.
 pub fn list(context: &Context) -> String {
@@ -26,6 +26,7 @@ pub fn list(context: &Context) -> String {
     }
     // RFC 7889 section 2, the form that says that all mailboxes have the same limit.
     let _ = write!(all, " APPENDLIMIT={}", context.append_limit());
+    all.push_str(&context.message_limits().capabilities());
     // RFC 7888 section 5: never both. What a stranger may send without being asked is bounded.
     all.push_str(if context.access().is_ok() { " LITERAL+" } else { " LITERAL-" });
     if !matches!(context.state, State::NotAuthenticated) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::imap::context::Context;
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
+use crate::imap::message_limit::Cut;
 use crate::imap::place::no_permission;
 use crate::imap::reply::Reply;
 use crate::imap::response;
@@ -36,15 +37,21 @@ fn begin(mut call: Call<'_>, moves: bool) -> Result<Begun, Reply> {
     call.args.end()?;
     let target = target.name()?;
     let place = call.context.target(&target, Rights::INSERT);
+    let limits = call.context.message_limits();
     let selected = if moves { call.context.writable()? } else { call.context.selected()? };
     let picked = selected.view.pick(&set, call.uid)?;
-    let uids = selected.view.picked_uids(&picked);
+    let mut uids = selected.view.picked_uids(&picked);
     // RFC 6851 section 4.4: the rights of STORE, COPY and EXPUNGE.
     if moves && !selected.rights.has(Rights::DELETED.with(Rights::EXPUNGE)) {
         return Err(no_permission());
     }
     let place = place?;
     let target = place.mailbox().map_err(Reply::target)?;
+    // RFC 9738 section 3.1: COPY does all or nothing, MOVE what it may.
+    let cut = Cut::uids(if moves { limits.messages } else { limits.of_saves() }, &mut uids);
+    if let Some(cut) = cut.filter(|_| !moves) {
+        return Err(cut.refusal());
+    }
     if uids.is_empty() {
         return Ok(Reply::ok(if moves { MOVED } else { COPIED }).into());
     }
@@ -56,6 +63,7 @@ fn begin(mut call: Call<'_>, moves: bool) -> Result<Begun, Reply> {
     }
     let (from, rights) = (Arc::clone(&selected.mailbox), place.rights);
     call.context.target = Some(Arc::clone(&target));
+    call.context.cut = cut;
     let pairs = Vec::new();
     if moves {
         return Ok(Begun::Job(Box::new(Move { from, target, rights, uids, done: 0, pairs })));

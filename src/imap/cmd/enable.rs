@@ -19,6 +19,8 @@ static TABLE: &[Row] = &[
     // RFC 6855 3.
     ("UTF8=ACCEPT", |enabled| enabled.utf8 = true),
     ("CONDSTORE", |enabled| enabled.condstore = true),
+    // RFC 9586 section 3.1.
+    ("UIDONLY", |enabled| enabled.uidonly = true),
     // RFC 7162 3.2.3: the same as QRESYNC CONDSTORE.
     ("QRESYNC", |enabled| (enabled.condstore, enabled.qresync) = (true, true)),
 ];
@@ -42,6 +44,9 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
             }
             if alone.rev2 && !before.rev2 {
                 call.context.enable_rev2();
+            }
+            if alone.uidonly && !before.uidonly {
+                call.context.enable_uidonly();
             }
             enable(&mut call.context.enabled);
             said.push(' ');

@@ -4,6 +4,7 @@
 
 use crate::imap::context::Context;
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
+use crate::imap::message_limit::Cut;
 use crate::imap::place::no_permission;
 use crate::imap::reply::Reply;
 use crate::mail::Flags;
@@ -22,12 +23,22 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         None
     };
     call.args.end()?;
+    let limit = call.context.message_limits().messages;
     let selected = call.context.writable()?;
     if !selected.rights.has(Rights::EXPUNGE) {
         return Err(no_permission());
     }
     let uids = match set {
-        Some(set) => selected.view.picked_uids(&selected.view.pick(&set, true)?),
+        Some(set) => {
+            let mut uids = selected.view.picked_uids(&selected.view.pick(&set, true)?);
+            if limit.is_some() {
+                // RFC 9738 section 3.1 counts what would be removed.
+                let marked = marked(&selected.mailbox)?;
+                uids.retain(|uid| marked.binary_search(uid).is_ok());
+            }
+            call.context.cut = Cut::uids(limit, &mut uids);
+            uids
+        }
         None => marked(&selected.mailbox)?,
     };
     Ok(Expunge::job(uids, false))

@@ -12,6 +12,7 @@ use crate::imap::answer::{Answer, Check, Facts, Wanted};
 use crate::imap::context::{Context, Selected};
 use crate::imap::glance::{Glance, Seen};
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
+use crate::imap::message_limit::Cut;
 use crate::imap::parse::MessageSet;
 use crate::imap::parse::fetch::Item;
 use crate::imap::reply::Reply;
@@ -53,12 +54,14 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
             vanished = Vanished::new(view, mailbox, &asked(&fetch.set, view, mailbox), modseq, 0);
         }
     }
+    call.context.cut = {
+        let limit = call.context.message_limits().messages;
+        Cut::picked(limit, &mut picked, &call.context.selected()?.view)
+    };
     if fetch.items.contains(&Item::Modseq) {
         call.context.enable_condstore(call.out);
     }
-    let mut wanted = Wanted::new(fetch.items, call.uid);
-    wanted.condstore = call.context.enabled.condstore;
-    wanted.rev2 = call.context.enabled.rev2;
+    let wanted = Wanted::new(fetch.items, call.uid, call.context.enabled);
     let job = Fetch {
         glance: Glance::new(&wanted),
         wanted,
@@ -194,7 +197,7 @@ impl Fetch {
         if self.wanted.items.contains(&Item::Modseq) || facts.tell_flags {
             selected.view.told_modseq(facts.modseq);
         }
-        answer.begin_response(out);
+        answer.begin_response(&self.wanted, out);
         self.answer = Some(answer);
     }
 

@@ -97,6 +97,8 @@ pub struct Row {
     pub announce: Announce,
     /// Is there a form with UID before it?
     pub uid: bool,
+    /// Does the form without UID take or tell message numbers, so that RFC 9586 section 3.2 forbids it?
+    pub by_number: bool,
     /// What does it.
     pub begin: Begin,
     /// Who decides about its literals; none: they are strings.
@@ -104,11 +106,11 @@ pub struct Row {
 }
 
 const fn row(name: &'static str, states: States, announce: Announce, begin: Begin) -> Row {
-    Row { name, states, announce, uid: false, begin, literal: None }
+    Row { name, states, announce, uid: false, by_number: false, begin, literal: None }
 }
 
 const fn with_uid(row: Row) -> Row {
-    Row { uid: true, ..row }
+    Row { uid: true, by_number: true, ..row }
 }
 
 /// Every command there is.
@@ -156,7 +158,7 @@ pub static TABLE: &[Row] = {
         row("CHECK", S::SELECTED, All, check::begin),
         row("CLOSE", S::SELECTED, Nothing, close::begin),
         row("UNSELECT", S::SELECTED, Nothing, unselect::begin),
-        with_uid(row("EXPUNGE", S::SELECTED, All, expunge::begin)),
+        Row { uid: true, ..row("EXPUNGE", S::SELECTED, All, expunge::begin) },
         with_uid(row("FETCH", S::SELECTED, ByNumber, fetch::begin)),
         with_uid(row("SEARCH", S::SELECTED, ByNumber, search::begin)),
         row("CANCELUPDATE", S::SELECTED, All, cancelupdate::begin),

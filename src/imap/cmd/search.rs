@@ -37,8 +37,17 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         Ok(program) => program,
         Err(reply) => return Err(refuse(selected, returns, reply)),
     };
-    call.context.search_begins(&program, call.out);
-    let searching = Searching::new(program, returns.and_then(enough));
+    call.context.search_begins(&program, call.out)?;
+    let within = call.context.search_within(&program)?;
+    let update = match update {
+        Some(_) if within.is_some() => {
+            // Of a result that is not whole nobody can say what was added to it.
+            no_update(call.tag, call.out);
+            None
+        }
+        other => other,
+    };
+    let searching = Searching::new(program, returns.and_then(enough)).within(within);
     Ok(Begun::Job(Box::new(Search {
         tag: call.tag.to_owned(),
         by_uid: call.uid,

@@ -2,6 +2,7 @@
 
 use super::list;
 use crate::imap::context::{Context, Selected};
+use crate::imap::enabled::Enabled;
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::parse::condstore::Qresync;
 use crate::imap::reply::Reply;
@@ -31,6 +32,10 @@ fn begin(mut call: Call<'_>, examine: bool) -> Result<Begun, Reply> {
         // RFC 7162 3.2.5.
         return Err(Reply::bad("ENABLE QRESYNC first"));
     }
+    if call.context.enabled.uidonly && params.qresync.as_ref().is_some_and(|known| !known.matches.is_empty()) {
+        // RFC 9586 section 3.7.
+        return Err(Reply::bad_code("UIDREQUIRED", "After ENABLE UIDONLY no message numbers can be compared"));
+    }
     // RFC 3501 6.3.1: also when it fails, the mailbox that was selected is no longer.
     if call.context.unselect() {
         // RFC 7162 3.2.11: what follows is about the other mailbox.
@@ -40,12 +45,12 @@ fn begin(mut call: Call<'_>, examine: bool) -> Result<Begun, Reply> {
     let old = mailbox.other_spelling(&name);
     let (mut selected, uid_next) = open(&call, name, examine)?;
     call.context.enabled.condstore |= params.condstore;
-    let rev2 = call.context.enabled.rev2;
-    if rev2 {
+    let enabled = call.context.enabled;
+    if enabled.rev2 {
         selected.view.deny_recent();
         list::one(call.context, &selected.name, old.as_deref(), call.out)?;
     }
-    tell(&selected, uid_next, rev2, call.out);
+    tell(&selected, uid_next, enabled, call.out);
     let code = if selected.read_only { "READ-ONLY" } else { "READ-WRITE" };
     let reply = Reply::ok_code(code, if examine { "Examine completed" } else { "Select completed" });
     let resync = params.qresync.filter(|known| known.uid_validity == selected.mailbox.uid_validity());
@@ -73,16 +78,20 @@ fn open(call: &Call<'_>, name: Name, examine: bool) -> Result<(Selected, u32), R
     ))
 }
 
-fn tell(selected: &Selected, uid_next: u32, rev2: bool, out: &mut Out) {
+fn tell(selected: &Selected, uid_next: u32, enabled: Enabled, out: &mut Out) {
     let Selected { mailbox, view, read_only, .. } = selected;
     view.write_flags(*read_only, out);
     out.line(format!("* {} EXISTS", view.count()));
-    if !rev2 {
-        // RFC 9051 appendix E, 11 and 12: IMAP4rev2 has neither.
+    // RFC 9051 appendix E, 11 and 12: IMAP4rev2 has neither.
+    if !enabled.rev2 {
         out.line(format!("* {} RECENT", view.recent_count()));
-        if let Some(unseen) = view.first_unseen(mailbox) {
-            out.line(format!("* OK [UNSEEN {unseen}] First message that was not seen"));
-        }
+    }
+    // RFC 9586 section 3: it is a message number.
+    if !enabled.rev2
+        && !enabled.uidonly
+        && let Some(unseen) = view.first_unseen(mailbox)
+    {
+        out.line(format!("* OK [UNSEEN {unseen}] First message that was not seen"));
     }
     out.line(format!("* OK [UIDVALIDITY {}] UIDs are valid", mailbox.uid_validity()));
     out.line(format!("* OK [UIDNEXT {}] Next UID", next_uid(view, uid_next)));

@@ -29,7 +29,10 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         Ok(program) => program,
         Err(reply) => return Err(refuse(selected, returns, reply)),
     };
-    call.context.search_begins(&program, call.out);
+    call.context.search_begins(&program, call.out)?;
+    if let Err(reply) = call.context.sort_within(&program) {
+        return Err(refuse(call.context.selected()?, returns, reply));
+    }
     if returns.is_some_and(|returns| returns.update) {
         // There is no CONTEXT=SORT here: RFC 5267 4.3.1.
         no_update(call.tag, call.out);

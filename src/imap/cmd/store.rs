@@ -6,6 +6,7 @@
 
 use crate::imap::context::{Context, Selected};
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
+use crate::imap::message_limit::Cut;
 use crate::imap::parse::{Cursor, FlagSet, MessageSet, Result as Parsed};
 use crate::imap::place::no_permission;
 use crate::imap::reply::Reply;
@@ -80,7 +81,8 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         call.context.enable_condstore(call.out);
     }
     let selected = call.context.writable()?;
-    let uids = selected.view.picked_uids(&selected.view.pick(&arguments.set, call.uid)?);
+    let mut uids = selected.view.picked_uids(&selected.view.pick(&arguments.set, call.uid)?);
+    call.context.cut = Cut::uids(call.context.message_limits().messages, &mut uids);
     let (expected, refused) = (Vec::new(), Vec::new());
     Ok(Begun::Job(Box::new(Store { arguments, by_uid: call.uid, uids, done: 0, expected, refused })))
 }

@@ -25,7 +25,8 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let search = call.args.search_criteria()?;
     let selected = call.context.selected()?;
     let program = Program::new(search, &selected.view, &selected.mailbox.keywords())?;
-    call.context.search_begins(&program, call.out);
+    call.context.search_begins(&program, call.out)?;
+    call.context.sort_within(&program)?;
     let thread = Thread {
         tag: call.tag.to_owned(),
         algorithm,

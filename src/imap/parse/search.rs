@@ -1,11 +1,11 @@
 //! Arguments of SEARCH (RFC 3501 section 6.4.4): a boolean expression over keys, with those of WITHIN (RFC 5032) and
-//! CONDSTORE (RFC 7162). SORT and THREAD (RFC 5256) have the same.
+//! CONDSTORE (RFC 7162), and of MESSAGELIMIT (RFC 9738). SORT and THREAD (RFC 5256) have the same.
 //!
 //! The expression becomes a list of operations in postfix order, as a pocket calculator takes them, so that neither reading nor
 //! evaluating it recurses: clients send `OR a OR b OR c ...` hundreds long, and a stranger may send `((((`. Strings stay
 //! in the charset of the client; the command converts them.
 
-use super::{Cursor, MessageSet, Result};
+use super::{Cursor, MessageSet, Result, SequenceSet, SetRange};
 use crate::mail::Flags;
 use time::Date;
 
@@ -61,7 +61,7 @@ pub enum Key {
     Saved(When, Date),
     /// `EMAILID` (RFC 8474).
     EmailId(String),
-    /// Matches nothing: `THREADID` (RFC 8474 section 5.2), since no threads are known.
+    /// Matches nothing: `THREADID` (RFC 8474 section 5.2), since no threads are known, and `UIDBEFORE 1`.
     Never,
     /// `SENTBEFORE`, `SENTON`, `SENTSINCE`: the day in the Date field.
     Sent(When, Date),
@@ -226,6 +226,9 @@ impl Cursor<'_> {
                 self.space()?;
                 Key::Uids(self.message_set()?)
             }
+            // RFC 9738 section 3.2.
+            "UIDAFTER" => uids_between(self.search_uid()?.checked_add(1), Some(u32::MAX)),
+            "UIDBEFORE" => uids_between(Some(1), self.search_uid()?.checked_sub(1)),
             "OLDER" => Key::Older(self.search_interval()?),
             "YOUNGER" => Key::Younger(self.search_interval()?),
             "MODSEQ" => Key::Modseq(self.search_modseq()?),
@@ -260,6 +263,11 @@ impl Cursor<'_> {
     fn search_size(&mut self) -> Result<u64> {
         self.space()?;
         self.number64()
+    }
+
+    fn search_uid(&mut self) -> Result<u32> {
+        self.space()?;
+        self.nz_number()
     }
 
     /// RFC 5032: seconds, not 0.
@@ -302,6 +310,17 @@ impl Cursor<'_> {
     fn search_date(&mut self) -> Result<Date> {
         self.space()?;
         self.date()
+    }
+}
+
+/// The UIDs from `low` to `high`, both included.
+fn uids_between(low: Option<u32>, high: Option<u32>) -> Key {
+    match (low, high) {
+        (Some(low), Some(high)) if low <= high => {
+            let range = SetRange { first: Some(low), last: Some(high) };
+            Key::Uids(MessageSet::Set(SequenceSet(vec![range])))
+        }
+        _ => Key::Never,
     }
 }
 
@@ -379,6 +398,10 @@ mod tests {
             ("2,4:*", Key::Numbers(set("2,4:*"))),
             ("*", Key::Numbers(set("*"))),
             ("UID 7:9", Key::Uids(set("7:9"))),
+            ("UIDAFTER 7", Key::Uids(set("8:4294967295"))),
+            ("UIDBEFORE 7", Key::Uids(set("1:6"))),
+            ("UIDBEFORE 1", Key::Never),
+            ("UIDAFTER 4294967295", Key::Never),
             ("KEYWORD $Junk", Key::Keyword("$Junk".into(), true)),
             ("UNKEYWORD x", Key::Keyword("x".into(), false)),
             ("SINCE 1-Feb-1994", Key::Arrived(When::Since, day)),
@@ -427,6 +450,11 @@ mod tests {
             "SINCE 31-Feb-2020",
             "UID",
             "UID x",
+            "UIDAFTER 0",
+            "UIDAFTER",
+            "UIDBEFORE 1:2",
+            "UIDBEFORE *",
+            "UIDBEFORE 4294967296",
             "0",
             "1:",
             "KEYWORD (x)",

@@ -71,7 +71,8 @@ impl View {
         if std::mem::take(&mut self.queue.keywords) {
             self.write_flags(read_only, out);
         }
-        if enabled.qresync {
+        // RFC 7162 3.2.10; RFC 9586 section 3.4: without QRESYNC, too, if there are no message numbers.
+        if enabled.qresync || enabled.uidonly {
             while !self.queue.expunged.is_empty() {
                 let rest = self.queue.expunged.split_off(self.queue.expunged.len().min(VANISHED_A_LINE));
                 let uids = std::mem::replace(&mut self.queue.expunged, rest).into_iter().map(|(_, uid)| uid);
@@ -141,9 +142,9 @@ impl View {
             if *tell == Tell::Modseq && !enabled.condstore {
                 continue;
             }
-            out.put(format!("* {number} FETCH ("));
+            response::fetch_head(out.buffer(), number, *uid, enabled.uidonly);
             // RFC 7162 3.2.4: always both, whatever caused the response. RFC 9051 7.5.2: in IMAP4rev2 always the UID.
-            if with_uid || enabled.condstore || enabled.rev2 {
+            if !enabled.uidonly && (with_uid || enabled.condstore || enabled.rev2) {
                 out.put(format!("UID {uid} "));
             }
             if *tell == Tell::Flags {

@@ -50,6 +50,33 @@ impl Picked {
         Picked(piece)
     }
 
+    /// Those that are in both.
+    pub fn and(&self, other: &Picked) -> Picked {
+        let (mut a, mut b, mut both) = (0, 0, Vec::new());
+        while let (Some(one), Some(two)) = (self.0.get(a), other.0.get(b)) {
+            let (low, high) = (one.0.max(two.0), one.1.min(two.1));
+            if low <= high {
+                both.push((low, high));
+            }
+            if one.1 < two.1 { a += 1 } else { b += 1 }
+        }
+        Picked(both)
+    }
+
+    /// Those that are in one of the two.
+    pub fn or(&self, other: &Picked) -> Picked {
+        let mut all: Vec<(u32, u32)> = self.0.iter().chain(&other.0).copied().collect();
+        all.sort_unstable();
+        let mut merged: Vec<(u32, u32)> = Vec::with_capacity(all.len());
+        for (low, high) in all {
+            match merged.last_mut() {
+                Some(last) if low <= last.1.saturating_add(1) => last.1 = last.1.max(high),
+                _ => merged.push((low, high)),
+            }
+        }
+        Picked(merged)
+    }
+
     /// No message at all?
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -80,8 +107,19 @@ impl View {
         Ok(Picked(ranges))
     }
 
-    /// The messages whose UIDs are in these ranges.
-    fn pick_uids(&self, ranges: &[(u32, u32)]) -> Picked {
+    /// All messages.
+    pub fn everything(&self) -> Picked {
+        self.picked_numbers(&[(1, self.count())])
+    }
+
+    /// Those of these message numbers (sorted ranges) that there are.
+    pub fn picked_numbers(&self, ranges: &[(u32, u32)]) -> Picked {
+        let ranges = ranges.iter().map(|(low, high)| (*low, (*high).min(self.count())));
+        Picked(ranges.filter(|(low, high)| low <= high).collect())
+    }
+
+    /// The messages whose UIDs are in these ranges (sorted).
+    pub fn pick_uids(&self, ranges: &[(u32, u32)]) -> Picked {
         let index = |found: usize| u32::try_from(found).unwrap_or(u32::MAX);
         let ranges = ranges.iter().filter_map(|(low, high)| {
             let first = index(self.uids.partition_point(|uid| uid < low));
