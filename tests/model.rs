@@ -76,6 +76,7 @@ fn shared(root: &Path) -> Arc<Shared> {
         max_seats: 10,
         scram: account::Scram::Never,
         masters: None,
+        quota_file: None,
         oauth: None,
         secret_file: None,
     });

@@ -186,6 +186,12 @@ impl Login {
         }
     }
 
+    /// The master user who was let in as somebody else, once somebody is let in.
+    pub fn master(&self) -> Option<&str> {
+        let name = self.is_master.then(|| self.name.rsplit_once(MASTER_SEPARATOR))?;
+        name.map(|(_, master)| master)
+    }
+
     /// The client's line behind a challenge: base64 of its answer, or `*`.
     pub fn line(&mut self, line: &[u8]) -> Step {
         if matches!(self.state, State::Denied) {
@@ -339,7 +345,7 @@ impl Login {
         match self.accounts.seats.take(&user.login, self.dismissal.clone()) {
             Some(seat) => {
                 if self.is_master {
-                    let master = self.name.rsplit_once('*').map_or("", |(_, master)| master);
+                    let master = self.master().unwrap_or("");
                     tracing::info!(client = %self.ip, login = %user.login, master, by = self.by, "logged in as master");
                 } else {
                     tracing::info!(client = %self.ip, login = %user.login, by = self.by, "logged in");

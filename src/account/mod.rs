@@ -11,12 +11,13 @@
 //! | `watched`, `served`, `domains`, `system` | the files in memory, the domains made from them, users of the system |
 //! | `resolve` | from an address to users |
 //! | `problems` | every mistake in the files, for `mailcote check` |
+//! | `overrides` | limits that were set over IMAP |
 //! | `password` | schemes |
 //! | `oauth` | tokens, and what an authorization server says of them |
 //! | `login`, `step`, `scram`, `keyring`, `slow`, `remember`, `seats` | login attempts |
 //!
 //! Refuses to guess: while a file cannot be read, the last good content stands, and whoever is not in it is told to
-//! come back later. Writes one file, the secret of [`Settings::secret_file`], at first start.
+//! come back later. Writes the secret of [`Settings::secret_file`], at first start, and limits into [`Settings::quota_file`].
 
 pub mod aliases;
 pub mod domain;
@@ -25,6 +26,7 @@ mod keyring;
 mod lines;
 mod login;
 mod oauth;
+mod overrides;
 pub mod password;
 mod problems;
 mod remember;
@@ -54,10 +56,12 @@ pub use step::{Mechanism, Refusal, Step};
 
 use crate::fsio;
 use crate::mail::address::Address;
+use crate::store::quota::Limits;
 use crate::store::{Home, Layout};
 use crate::wire::{Network, Secret};
 use domains::Domains;
 use oauth::Introspection;
+use overrides::Overrides;
 use remember::Remembered;
 use seats::Seats;
 use served::{Account, Found, Masters};
@@ -78,7 +82,7 @@ pub struct User {
     /// Where the mail is.
     pub home: Home,
     /// How much mail there may be, as far as the user's line says.
-    pub quota: crate::store::quota::Limits,
+    pub quota: Limits,
 }
 
 /// [`Resolved::TryLater`] of a name that is unknown while a line of the aliases file has no readable name. Was logged when the
@@ -154,6 +158,8 @@ pub struct Settings {
     pub scram: Scram,
     /// Users who may log in as anybody, `user*master`, in a file like a users file; none: nobody may.
     pub masters: Option<PathBuf>,
+    /// File of the limits that administrators set over IMAP; none: they cannot.
+    pub quota_file: Option<PathBuf>,
     /// How tokens are checked; none: there are no logins by token.
     pub oauth: Option<OAuth>,
     /// 32 random bytes, made at first start, from which the salts of SCRAM for users without one come; if none, they
@@ -170,6 +176,7 @@ pub struct Accounts {
     slow: Slow,
     remembered: Remembered,
     masters: Option<Masters>,
+    overrides: Option<Overrides>,
     introspection: Option<Introspection>,
     seats: Arc<Seats>,
     /// Versions of the users files when it was last looked who is gone.
@@ -187,6 +194,7 @@ impl Accounts {
             slow: Slow::new(settings.exempt.clone()),
             remembered: Remembered::new(random()?),
             masters: settings.masters.clone().map(|file| Masters::new(file, &settings)),
+            overrides: settings.quota_file.clone().map(Overrides::new),
             introspection: settings.oauth.clone().map(|oauth| Introspection::new(oauth, random()?)).transpose()?,
             seats: Seats::new(settings.max_seats),
             checked: Mutex::default(),
@@ -255,6 +263,25 @@ impl Accounts {
         match self.login_account_within(login, USUAL) {
             Found::Yes(account) => Some(account.user.clone()),
             Found::No | Found::Later(_) => None,
+        }
+    }
+
+    /// How much mail this user may have: what an administrator set last over IMAP, else what his line said when he was looked up.
+    pub fn quota(&self, user: &User) -> Limits {
+        let set = self.overrides.as_ref().and_then(|overrides| overrides.find(&user.login));
+        set.unwrap_or(user.quota)
+    }
+
+    /// Can limits be set here?
+    pub fn sets_quota(&self) -> bool {
+        self.overrides.is_some()
+    }
+
+    /// Set them: durably, and from the next look on.
+    pub fn set_quota(&self, user: &User, limits: Limits) -> io::Result<()> {
+        match &self.overrides {
+            Some(overrides) => overrides.set(&user.login, limits),
+            None => Err(io::Error::other("there is no file for limits")),
         }
     }
 

@@ -40,6 +40,7 @@ pub fn settings(domains: &std::path::Path) -> Settings {
         max_seats: 2,
         scram: Scram::Auto,
         masters: None,
+        quota_file: None,
         oauth: None,
         secret_file: None,
     }

@@ -202,7 +202,7 @@ fn mail_location(value: &str) -> Result<(String, Option<Layout>), String> {
 
 /// Bytes: a number, with B, k, M, G or T (of 1024) behind it. Dovecot reads a bare number in a quota rule as
 /// kilobytes; here it is bytes, since nobody means a quota of 5 and a letter leaves no doubt.
-fn size(text: &str) -> Option<u64> {
+pub(super) fn size(text: &str) -> Option<u64> {
     let text = text.strip_suffix(['B', 'b']).unwrap_or(text);
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {

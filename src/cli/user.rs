@@ -12,6 +12,7 @@ use crate::account::password::{Scheme, hash};
 use crate::account::{self, Accounts, domain, users};
 use crate::config::{Config, meant};
 use crate::mail::address::Address;
+use crate::store::quota::Limits;
 
 /// Sub-commands.
 #[derive(Subcommand)]
@@ -170,6 +171,20 @@ fn maildir(address: &str, config: &Config) -> Result<String, Failure> {
     Ok(user.map_or_else(|| "unknown; see \"mailcote check\"".into(), |user| user.home.maildir.display().to_string()))
 }
 
+/// How much mail a user may have, with what was set over IMAP and what the configuration says of everybody.
+fn quota(address: &str, config: &Config) -> Result<Limits, Failure> {
+    let accounts = accounts(config)?;
+    let users = accounts.users();
+    let user = users.iter().find(|user| user.login.eq_ignore_ascii_case(address));
+    Ok(user.map(|user| accounts.quota(user)).unwrap_or_default().or(config.quota))
+}
+
+fn in_words(limits: Limits) -> String {
+    let words = [limits.storage.map(|n| format!("{n} bytes")), limits.messages.map(|n| format!("{n} messages"))];
+    let words: Vec<String> = words.into_iter().flatten().collect();
+    if words.is_empty() { "none".into() } else { words.join(", ") }
+}
+
 /// Aliases of the same domain that name `address`, with their targets.
 fn leading_to(address: &str, config: &Config) -> Result<Vec<(String, String)>, Failure> {
     let (name, dir) = edit::place(config, address)?;
@@ -212,15 +227,20 @@ fn show(address: &str, json: bool, config: &Config, out: &mut dyn Write) -> Done
     // The scheme alone: a hash on a screen is one photograph away from being guessed at.
     let scheme = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).map_or("crypt", |(scheme, _)| scheme);
     let maildir = maildir(address, config)?;
+    let quota = quota(address, config)?;
     let aliases: Vec<String> = leading_to(address, config)?.into_iter().map(|(alias, _)| alias).collect();
     if json {
-        let row = serde_json::json!({ "login": address, "maildir": maildir, "scheme": scheme, "aliases": aliases });
+        let row = serde_json::json!({
+            "login": address, "maildir": maildir, "scheme": scheme, "aliases": aliases,
+            "quota": quota.storage, "quota_messages": quota.messages,
+        });
         writeln!(out, "{row}")?;
         return Ok(());
     }
     writeln!(out, "login     {address}")?;
     writeln!(out, "maildir   {maildir}")?;
     writeln!(out, "password  {scheme}")?;
+    writeln!(out, "quota     {}", in_words(quota))?;
     writeln!(out, "aliases   {}", if aliases.is_empty() { "none".into() } else { aliases.join(", ") })?;
     Ok(())
 }

@@ -24,6 +24,7 @@ impl Config {
             max_seats: self.limits.connections_per_user,
             scram: self.auth.scram,
             masters: self.auth.masters.clone(),
+            quota_file: self.quota_file.clone(),
             oauth: self.oauth.as_ref().map(|tokens| tokens.settings.clone()),
             secret_file: Some(self.auth.secret.clone()),
         }

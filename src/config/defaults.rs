@@ -72,6 +72,7 @@ archive = "Archive"
 [quota]
 storage = ""
 messages = 0
+file = "/var/lib/mailcote/quota"
 
 [sharing]
 prefix = "shared"

@@ -64,6 +64,8 @@ pub struct Config {
     pub mail: Mail,
     /// How much mail an account may have that has no limits of its own.
     pub quota: quota::Limits,
+    /// Where limits are kept that administrators set over IMAP; none: they cannot.
+    pub quota_file: Option<PathBuf>,
     /// How users share folders.
     pub sharing: Sharing,
     /// What clients are told of this server.
@@ -346,6 +348,7 @@ impl Config {
                 storage: r.get("quota.storage", value::size_if_any),
                 messages: r.get("quota.messages", value::number_if_any),
             },
+            quota_file: r.get("quota.file", |v| value::some_path(v, dir)),
             sharing: Sharing {
                 prefix: r.get("sharing.prefix", value::level),
                 anyone: r.get("sharing.anyone", value::switch),

@@ -332,6 +332,9 @@ fn paths(config: &Config, accounts: &Accounts) -> sandbox::Paths {
     if let Some(state) = config.auth.secret.parent() {
         paths.write(state);
     }
+    if let Some(state) = config.quota_file.as_deref().and_then(Path::parent) {
+        paths.write(state);
+    }
     if let Some(state) = config.sharing.index.parent().filter(|_| config.sharing.prefix.is_some()) {
         paths.write(state);
     }

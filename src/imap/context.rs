@@ -80,6 +80,8 @@ pub enum State {
 pub struct Access {
     /// Who.
     pub user: Arc<User>,
+    /// The master user who logged in for him, if one did.
+    pub master: Option<String>,
     /// The seat among the user's connections, given back when the session ends.
     pub seat: Seat,
     /// The user's mail.

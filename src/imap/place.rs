@@ -105,6 +105,7 @@ impl Context {
 
     /// As [`Context::place_with`], for the target of APPEND, COPY or MOVE (RFC 3501 6.3.11: a missing one may be created).
     pub fn target(&self, name: &Name, wanted: Rights) -> Result<Place, Reply> {
+        self.renew_limits()?;
         let missing = |error| match error {
             // Where CREATE would refuse, it is not advised.
             Error::NotFound if self.is_in_namespace(name) && self.place_for_new(name).is_err() => error.into(),
@@ -116,6 +117,16 @@ impl Context {
             rights if rights.has(Rights::LOOKUP) => Err(no_permission()),
             _ => Err(missing(Error::NotFound)),
         }
+    }
+
+    /// Take the limits of the user's own account as they are now: they may have been changed while he was logged in.
+    pub fn renew_limits(&self) -> Result<(), Reply> {
+        let (access, accounts) = (self.access()?, &self.shared.accounts);
+        // Who is not found now is dismissed elsewhere, or his line is in doubt: what was known of him stands.
+        if let Some(user) = accounts.user(&access.user.login) {
+            access.store.set_limits(accounts.quota(&user));
+        }
+        Ok(())
     }
 
     /// Where a new folder of this name goes, if the user may make one there: `k` on the nearest folder above that exists (RFC 4314
@@ -267,7 +278,7 @@ impl Context {
         }
         match self.shared.stores.open(&user.home) {
             Ok(store) => {
-                store.set_limits(user.quota);
+                store.set_limits(self.shared.accounts.quota(&user));
                 Some((store, user))
             }
             Err(error) => {

@@ -17,11 +17,16 @@ pub(super) struct World {
 
 impl World {
     pub fn new() -> World {
+        World::with(|_, _| {})
+    }
+
+    /// With settings changed.
+    pub fn with(change: impl FnOnce(&mut account::Settings, &mut Settings)) -> World {
         let dir = tempfile::tempdir().unwrap();
         let domain = dir.path().join("domains/demo.test");
         fs::create_dir_all(&domain).unwrap();
         fs::write(domain.join("users"), "alice:{PLAIN}alice-secret\n").unwrap();
-        let accounts = Accounts::new(account::Settings {
+        let mut accounts = account::Settings {
             domains: dir.path().join("domains"),
             maildir: format!("{}/mail", dir.path().display()),
             layout: Layout::Maildirpp,
@@ -35,18 +40,27 @@ impl World {
             max_seats: 10,
             scram: account::Scram::Auto,
             masters: None,
+            quota_file: None,
             oauth: None,
             secret_file: None,
-        });
+        };
         let stores = Stores::new(store::Settings {
             hostname: "host".into(),
             coexist: false,
             default_folders: Vec::new(),
             ..store::Settings::default()
         });
-        let settings = Settings { max_message_size: 1_000_000, starttls: Switch::new(true), ..Settings::default() };
-        let shared = Shared { settings, accounts: Arc::new(accounts.unwrap()), stores: stores.unwrap() };
+        let mut settings = Settings { max_message_size: 1_000_000, starttls: Switch::new(true), ..Settings::default() };
+        change(&mut accounts, &mut settings);
+        let accounts = Accounts::new(accounts).unwrap();
+        let shared = Shared { settings, accounts: Arc::new(accounts), stores: stores.unwrap() };
         World { shared: Arc::new(shared), dir }
+    }
+
+    /// What the users file says of alice behind her password.
+    pub fn alice_has(&self, fields: &str) {
+        let line = format!("alice:{{PLAIN}}alice-secret::::::{fields}\n");
+        fs::write(self.dir.path().join("domains/demo.test/users"), line).unwrap();
     }
 
     /// How many files are in a directory of INBOX.

@@ -85,7 +85,7 @@ fn place(session: &Smtp, transaction: &Transaction, recipient: &Recipient) -> Re
         return Ok(place.clone());
     }
     let found = session.shared.stores.open(&user.home).and_then(|store| {
-        store.set_limits(user.quota);
+        store.set_limits(session.shared.accounts.quota(&user));
         store.has_quota_for(transaction.announced, 1, true)?;
         store.room_for(transaction.announced)?;
         let folder = folder(&store, recipient.detail.as_deref())?;

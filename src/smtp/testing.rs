@@ -58,6 +58,7 @@ impl World {
             max_seats: 10,
             scram: account::Scram::Auto,
             masters: None,
+            quota_file: None,
             oauth: None,
             secret_file: None,
         })

@@ -66,6 +66,11 @@ impl Fixture {
             fs::set_permissions(root, fs::Permissions::from_mode(0o711)).map_err(|e| e.to_string())?;
         }
         let mut config = configuration(root, service, !has("clear-refused"), outside.owner)?;
+        if has("master") {
+            let file = root.join("masters");
+            fs::write(&file, "root:{PLAIN}master-secret\n").map_err(|e| e.to_string())?;
+            config.auth.masters = Some(file);
+        }
         // Smaller than the configuration allows: transcripts have few messages.
         config.limits.imap_messages.messages = number(given, "message-limit")?;
         config.limits.imap_messages.saves = number(given, "save-limit")?;
@@ -97,7 +102,11 @@ impl Fixture {
         for words in given {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             match words[..] {
-                ["protocol" | "message-limit" | "save-limit", _] | ["tls"] | ["clear-refused"] | ["owner"] => {}
+                ["protocol" | "message-limit" | "save-limit", _]
+                | ["tls"]
+                | ["clear-refused"]
+                | ["owner"]
+                | ["master"] => {}
                 ["folder", name] => {
                     let name = Name::parse(name).map_err(|e| e.to_string())?;
                     store.create(&name, None).map_err(|e| e.to_string())?;
@@ -193,7 +202,7 @@ fn configuration(root: &Path, service: Service, clear: bool, owner: Option<u32>)
         .collect();
     let text = format!(
         "hostname = \"mail.demo.test\"\n[listen]\n{listen}[auth]\nallow_plain_on_loopback = {clear}\n\
-         secret = \"secret\"\n[sharing]\nanyone = true\nindex = \"shared\"\n[metadata]\ncomment = \"Shared comment\"\nadmin = \"mailto:postmaster@demo.test\"\n[mail]\nhome = \"{}/mail/{{user}}/Maildir\"\n[limits]\nmax_message_size = \"1M\"\nmax_recipients = 100\n",
+         secret = \"secret\"\n[sharing]\nanyone = true\nindex = \"shared\"\n[quota]\nfile = \"quota\"\n[metadata]\ncomment = \"Shared comment\"\nadmin = \"mailto:postmaster@demo.test\"\n[mail]\nhome = \"{}/mail/{{user}}/Maildir\"\n[limits]\nmax_message_size = \"1M\"\nmax_recipients = 100\n",
         root.display()
     );
     Config::parse(&root.join("mailcote.toml"), &text).map_err(|problems| problems.to_string())

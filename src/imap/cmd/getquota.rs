@@ -12,7 +12,7 @@ use crate::store::{Error, Store};
 use crate::wire::Out;
 
 /// RFC 9208 section 5.1: STORAGE is in units of so many octets.
-const UNIT: u64 = 1024;
+pub(super) const UNIT: u64 = 1024;
 
 pub(super) fn root(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;
@@ -20,6 +20,7 @@ pub(super) fn root(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.end()?;
     let name = mailbox.name()?;
     let context = &call.context;
+    context.renew_limits()?;
     let (store, owner) = match context.place(&name) {
         Ok(place) => {
             place.require(Rights::READ)?;
@@ -48,17 +49,18 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         // RFC 9208 section 8: another's usage is nobody's business, nor whether he exists.
         return Err(Reply::no("NONEXISTENT", "No such quota root"));
     }
+    call.context.renew_limits()?;
     let store = call.context.store()?.clone();
     write(&root, &store, call.out)?;
     Ok(Reply::ok("Getquota completed").into())
 }
 
-fn own_root(call: &Call<'_>) -> Result<String, Reply> {
+pub(super) fn own_root(call: &Call<'_>) -> Result<String, Reply> {
     Ok(call.context.access()?.user.login.to_lowercase())
 }
 
 /// The QUOTA response.
-fn write(root: &str, store: &Store, out: &mut Out) -> Result<(), Reply> {
+pub(super) fn write(root: &str, store: &Store, out: &mut Out) -> Result<(), Reply> {
     let (limits, mut resources) = (store.limits(), Vec::new());
     if !limits.is_unlimited() {
         let usage = store.usage()?;

@@ -56,16 +56,19 @@ impl Job for Attempt {
             Step::Work(work) => Ok(Progress::Work(work)),
             Step::Ask(question) => Ok(Progress::Ask(question)),
             Step::Pause(pause) => Ok(Progress::Pause(pause)),
-            Step::Granted(user, seat) => grant(context, user, seat).map(Progress::Done),
+            Step::Granted(user, seat) => {
+                let master = self.login.master().map(str::to_owned);
+                grant(context, user, master, seat).map(Progress::Done)
+            }
             Step::Refused(why) => Err(refused(why)),
         }
     }
 }
 
-fn grant(context: &mut Context, user: Arc<User>, seat: Seat) -> Result<Reply, Reply> {
+fn grant(context: &mut Context, user: Arc<User>, master: Option<String>, seat: Seat) -> Result<Reply, Reply> {
     let store = context.shared.stores.open(&user.home)?;
-    store.set_limits(user.quota);
-    context.state = State::Authenticated(Access { user, seat, store });
+    store.set_limits(context.shared.accounts.quota(&user));
+    context.state = State::Authenticated(Access { user, master, seat, store });
     // RFC 3501 7.1: the capabilities after login, without the client asking.
     Ok(Reply::ok_code(format!("CAPABILITY {}", capability::list(context)), "Logged in"))
 }

@@ -32,6 +32,7 @@ pub mod search;
 pub mod select;
 pub mod setacl;
 pub mod setmetadata;
+pub mod setquota;
 pub mod sort;
 pub mod starttls;
 pub mod status;
@@ -150,6 +151,7 @@ pub static TABLE: &[Row] = {
         row("MYRIGHTS", S::LOGGED_IN, All, myrights::begin),
         row("GETQUOTA", S::LOGGED_IN, All, getquota::begin),
         row("GETQUOTAROOT", S::LOGGED_IN, All, getquota::root),
+        row("SETQUOTA", S::LOGGED_IN, All, setquota::begin),
         row("GETMETADATA", S::LOGGED_IN, All, getmetadata::begin),
         Row { literal: Some(setmetadata::announced), ..row("SETMETADATA", S::LOGGED_IN, All, setmetadata::begin) },
         row("IDLE", S::LOGGED_IN, All, idle::begin),

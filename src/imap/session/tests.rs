@@ -257,3 +257,19 @@ fn a_copy_that_is_cut_off_leaves_nothing() {
     drop(client);
     assert_eq!(world.files(".Work/tmp") + world.files(".Work/new") + world.files(".Work/cur"), 0);
 }
+
+/// Who is logged in already is held to a limit that the users file has only now.
+#[test]
+fn a_changed_limit_counts_for_an_open_session() {
+    let world = World::new();
+    let mut client = world.client();
+    client.login();
+    let quota = |client: &mut crate::imap::testing::Client| client.says("q getquota alice@demo.test\r\n");
+    assert!(quota(&mut client).starts_with("* QUOTA alice@demo.test (MAILBOX "));
+    assert!(client.says("b append inbox {12+}\r\nSubject: x\r\n\r\n").contains("b OK"));
+    world.alice_has("quota_messages=1");
+    // The file is looked at once a second.
+    std::thread::sleep(Duration::from_millis(1100));
+    assert!(client.says("c append inbox {12+}\r\nSubject: x\r\n\r\n").contains("c NO [OVERQUOTA]"));
+    assert!(quota(&mut client).starts_with("* QUOTA alice@demo.test (MESSAGE 1 1 MAILBOX "));
+}

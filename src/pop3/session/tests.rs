@@ -34,6 +34,7 @@ fn world() -> World {
         max_seats: 10,
         scram: Scram::Auto,
         masters: None,
+        quota_file: None,
         oauth: None,
         secret_file: None,
     });
