@@ -3,7 +3,7 @@
 //! From the folder's history, if that goes back far enough; else everything that the client may know and that is not there,
 //! which is correct and merely longer. Never a UID that the session's view has: that one is still to be told, without EARLIER.
 
-use super::view::View;
+use super::view::{Uids, View};
 use crate::store::Mailbox;
 use crate::wire::Out;
 
@@ -52,13 +52,13 @@ fn text((low, high): &(u32, u32)) -> String {
 }
 
 /// UIDs of `gone` (sorted) that are wanted and not there, as ranges.
-fn of_history(gone: &[u32], wanted: &[(u32, u32)], there: &[u32]) -> Vec<(u32, u32)> {
+fn of_history(gone: &[u32], wanted: &[(u32, u32)], there: &Uids) -> Vec<(u32, u32)> {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     let is_wanted = |uid: u32| {
         let range = wanted.get(wanted.partition_point(|(_, high)| *high < uid));
         range.is_some_and(|(low, _)| *low <= uid)
     };
-    for &uid in gone.iter().filter(|uid| is_wanted(**uid) && there.binary_search(uid).is_err()) {
+    for &uid in gone.iter().filter(|uid| is_wanted(**uid) && there.find(**uid).is_none()) {
         match ranges.last_mut() {
             Some((_, last)) if last.checked_add(1) == Some(uid) => *last = uid,
             _ => ranges.push((uid, uid)),
@@ -68,12 +68,11 @@ fn of_history(gone: &[u32], wanted: &[(u32, u32)], there: &[u32]) -> Vec<(u32, u
 }
 
 /// Everything that is wanted and not there.
-fn all_gaps(wanted: &[(u32, u32)], there: &[u32]) -> Vec<(u32, u32)> {
+fn all_gaps(wanted: &[(u32, u32)], there: &Uids) -> Vec<(u32, u32)> {
     let mut ranges = Vec::new();
     for &(low, high) in wanted {
         let mut next = Some(low);
-        let first = there.partition_point(|uid| *uid < low);
-        for &uid in there[first..].iter().take_while(|uid| **uid <= high) {
+        for uid in there.iter_from(there.below(low)).take_while(|uid| *uid <= high) {
             if let Some(next) = next.filter(|next| *next < uid) {
                 ranges.push((next, uid - 1));
             }
@@ -101,7 +100,11 @@ mod tests {
             (&[3], &[], &[], &[]),
         ];
         for (gone, wanted, there, expected) in table {
-            assert_eq!(of_history(gone, wanted, there), *expected, "{gone:?} {wanted:?} {there:?}");
+            assert_eq!(
+                of_history(gone, wanted, &there.iter().copied().collect()),
+                *expected,
+                "{gone:?} {wanted:?} {there:?}"
+            );
         }
     }
 
@@ -116,7 +119,7 @@ mod tests {
             (&[], &[1], &[]),
         ];
         for (wanted, there, expected) in table {
-            assert_eq!(all_gaps(wanted, there), *expected, "{wanted:?} {there:?}");
+            assert_eq!(all_gaps(wanted, &there.iter().copied().collect()), *expected, "{wanted:?} {there:?}");
         }
     }
 

@@ -99,7 +99,7 @@ impl Program {
     /// Prepare `search` for a mailbox as a client sees it, with these keywords.
     pub fn new(search: Search, view: &View, keywords: &[String]) -> Result<Program, Reply> {
         let charset = search.charset.as_deref().unwrap_or(b"utf-8");
-        let (now, last_uid) = (clock::unix(), view.uids().last().copied().unwrap_or(0));
+        let (now, last_uid) = (clock::unix(), view.uids().last().unwrap_or(0));
         if text::from_charset(charset, b"").is_none() {
             return Err(Reply::no(CHARSETS, "Unknown charset"));
         }

@@ -168,7 +168,7 @@ impl Searching {
             return;
         }
         self.heard = Instant::now();
-        let all = self.only.as_deref().unwrap_or(selected.view.uids()).len();
+        let all = self.only.as_ref().map_or_else(|| selected.view.uids().len(), Vec::len);
         let done = self.taken - self.batch.len();
         if done == all {
             return;
@@ -179,12 +179,15 @@ impl Searching {
     /// Copy the next messages from the folder. Returns whether there were any.
     fn fill(&mut self, selected: &Selected) -> bool {
         let view = &selected.view;
-        let all = self.only.as_deref().unwrap_or(view.uids());
-        let left = all.len().saturating_sub(self.taken);
+        let all = self.only.as_ref().map_or_else(|| view.uids().len(), Vec::len);
+        let left = all.saturating_sub(self.taken);
         let count = left.min(self.batch_size);
         self.batch_size = (self.batch_size * 2).min(MAX_BATCH);
         let first = if self.from_end { left - count } else { self.taken };
-        let uids = all.get(first..first + count).unwrap_or(&[]);
+        let uids: Vec<u32> = match &self.only {
+            Some(only) => only.get(first..first + count).unwrap_or(&[]).to_vec(),
+            None => view.uids().iter_from(first).take(count).collect(),
+        };
         self.batch = selected.mailbox.read(|messages| {
             let found = uids.iter().enumerate().filter_map(|(n, uid)| {
                 let at = messages.binary_search_by_key(uid, |message| message.uid).ok()?;

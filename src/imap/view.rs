@@ -8,7 +8,7 @@
 //!
 //! How changes are found: the mailbox has a generation number, equal if nothing happened, so that asking costs
 //! nothing. If something did, one pass over the messages in memory compares them with the list; a message
-//! whose mod-sequence is higher than any seen before has new flags. So a view costs four bytes a message, and not a copy of
+//! whose mod-sequence is higher than any seen before has new flags. So a view costs a few bytes a run of UIDs ([`Uids`]), and not a copy of
 //! every flag.
 //!
 //! A client that keeps mod-sequences takes the highest that it was told for the point up to which it knows everything (RFC 7162 section 6).
@@ -16,9 +16,13 @@
 //! the true point, [`View::take_sync_point`], and the reply says it.
 
 mod announce;
+mod collect;
 mod pick;
+mod uids;
 
+pub use collect::Own;
 pub use pick::Picked;
+pub use uids::Uids;
 
 use super::updates::Seen;
 use crate::mail::Flags;
@@ -33,7 +37,7 @@ const NEVER: u64 = u64::MAX;
 #[derive(Debug, Default)]
 pub struct View {
     /// UIDs told, ascending; message number n is element n - 1.
-    uids: Vec<u32>,
+    uids: Uids,
     /// UIDs that are \Recent in this session, ascending; some may not be told yet.
     recent: Vec<u32>,
     /// The number of the last RECENT response.
@@ -63,25 +67,6 @@ pub struct View {
     denied: Rights,
 }
 
-/// Flag changes that this session itself just made (STORE).
-#[derive(Debug, Clone, Copy)]
-pub enum Own<'a> {
-    /// None.
-    None,
-    /// Tell the flags of these UIDs (ascending), changed or not (RFC 3501 6.4.6).
-    Echo(&'a [u32]),
-    /// Do not tell the flags of these messages (ascending UIDs) if they are just these: the client knows them. If they changed, or if
-    /// it was a `conditional` STORE, it wants the mod-sequence all the same (RFC 7162 3.1.3).
-    Silent {
-        /// UID, flags and keywords.
-        known: &'a [(u32, Flags, u128)],
-        /// See there.
-        conditional: bool,
-    },
-    /// As [`Own::Silent`], and the mod-sequence was told, too.
-    Told(&'a [(u32, Flags, u128)]),
-}
-
 /// What a client that keeps mod-sequences was told by the command in progress.
 #[derive(Debug, Default)]
 struct Tally {
@@ -91,14 +76,6 @@ struct Tally {
     vanished: bool,
     /// An earlier reply named a sync point lower than what had been told.
     lowered: bool,
-}
-
-/// How much of a message is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tell {
-    Flags,
-    /// The flags are as the client knows.
-    Modseq,
 }
 
 impl View {
@@ -121,7 +98,7 @@ impl View {
     /// Of a folder that has messages of these UIDs, and nothing else.
     #[cfg(test)]
     pub(super) fn of(uids: &[u32]) -> View {
-        View { uids: uids.to_vec(), ..View::default() }
+        View { uids: uids.iter().copied().collect(), ..View::default() }
     }
 
     /// The user has these rights (RFC 4314).
@@ -143,7 +120,7 @@ impl View {
 
     /// Number of told messages that are \Recent.
     pub fn recent_count(&self) -> usize {
-        let last = self.uids.last().copied().unwrap_or(0);
+        let last = self.uids.last().unwrap_or(0);
         self.recent.partition_point(|uid| *uid <= last)
     }
 
@@ -159,16 +136,16 @@ impl View {
 
     /// UID of a message number. It may be expunged meanwhile.
     pub fn uid(&self, number: u32) -> Option<u32> {
-        self.uids.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
+        self.uids.get(usize::try_from(number).ok()?.checked_sub(1)?)
     }
 
     /// Message number of a UID.
     pub fn number(&self, uid: u32) -> Option<u32> {
-        self.uids.binary_search(&uid).ok().and_then(|index| u32::try_from(index + 1).ok())
+        self.uids.find(uid).and_then(|index| u32::try_from(index + 1).ok())
     }
 
     /// All UIDs told, ascending.
-    pub fn uids(&self) -> &[u32] {
+    pub fn uids(&self) -> &Uids {
         &self.uids
     }
 
@@ -181,108 +158,6 @@ impl View {
                 .find_map(|message| self.number(message.uid))
         };
         mailbox.read(unseen)
-    }
-
-    /// Flags and keywords of those of `uids` (ascending) whose last change the client knows.
-    pub fn known_flags(&self, mailbox: &Mailbox, uids: &[u32]) -> Vec<(u32, Flags, u128)> {
-        let mut next = uids.iter().copied().peekable();
-        mailbox.read(|messages| {
-            let mut known = Vec::with_capacity(uids.len());
-            for message in messages {
-                while next.next_if(|uid| *uid < message.uid).is_some() {}
-                if next.next_if_eq(&message.uid).is_some() && message.modseq <= self.modseq {
-                    known.push((message.uid, message.flags, message.keywords));
-                }
-            }
-            known
-        })
-    }
-
-    /// Find out what changed since the last look and queue its announcements: expunges only if the
-    /// protocol allows them now. The mailbox should have been refreshed.
-    ///
-    /// Does nothing as long as there are announcements to be written: a message that they are about to tell of might be
-    /// gone again, and its number means nothing to the client yet.
-    pub fn collect(&mut self, mailbox: &Mailbox, expunges: bool, own: Own<'_>) {
-        if self.has_news() {
-            return;
-        }
-        let generation = mailbox.generation();
-        let same = generation == self.generation && matches!(own, Own::None);
-        if same && !(self.held && expunges) {
-            return;
-        }
-        let arrived = mailbox.read_to(|messages, highest| self.look(messages, highest, expunges, own));
-        self.generation = generation;
-        if arrived {
-            self.claim_recent(mailbox.claim_recent(self.peek));
-        }
-        // After the messages: a keyword that one of them has is in the table by now.
-        let keywords = mailbox.keywords();
-        if keywords != self.keywords {
-            self.keywords = keywords;
-            self.queue.keywords = true;
-        }
-    }
-
-    /// Find and queue what is different in the folder, all of it up to `highest`. Returns whether there are new messages.
-    fn look(&mut self, messages: &[Message], highest: u64, expunges: bool, own: Own<'_>) -> bool {
-        let (gone, arrived) = self.compare(messages, own);
-        self.modseq = self.modseq.max(highest);
-        self.held = !gone.is_empty() && !expunges;
-        if !self.held {
-            self.synced = self.modseq;
-            self.reader.knows(self.synced);
-        }
-        if expunges {
-            self.forget(&gone);
-        }
-        self.queue.exists |= arrived;
-        arrived
-    }
-
-    /// Compare the list with the folder. Returns indices of told messages that are gone, and whether there are new ones (added
-    /// to the list here).
-    fn compare(&mut self, messages: &[Message], own: Own<'_>) -> (Vec<usize>, bool) {
-        let known = self.uids.len();
-        let (mut index, mut gone) = (0, Vec::new());
-        for message in messages {
-            while index < known && self.uids[index] < message.uid {
-                gone.push(index);
-                index += 1;
-            }
-            if index == known {
-                self.uids.push(message.uid);
-            } else if self.uids[index] == message.uid {
-                index += 1;
-                if let Some(tell) = own.tells(message, message.modseq > self.modseq) {
-                    self.queue.flags.push((message.uid, tell));
-                }
-            }
-            // Else: a UID below told ones that the client does not know. It came back from the dead; a number in the
-            // middle cannot be given any more, so this session does not see it.
-        }
-        gone.extend(index..known);
-        (gone, self.uids.len() > known)
-    }
-
-    fn forget(&mut self, gone: &[usize]) {
-        if gone.is_empty() {
-            return;
-        }
-        // Written from the highest number down, so that no response changes the meaning of the next.
-        let row = |index: &usize| Some((u32::try_from(index + 1).ok()?, *self.uids.get(*index)?));
-        self.queue.expunged.extend(gone.iter().filter_map(row));
-        let mut next = gone.iter().copied().peekable();
-        let (mut index, recent) = (0, &mut self.recent);
-        self.uids.retain(|uid| {
-            let leaves = next.next_if_eq(&index).is_some();
-            index += 1;
-            if leaves && let Ok(at) = recent.binary_search(uid) {
-                recent.remove(at);
-            }
-            !leaves
-        });
     }
 
     fn claim_recent(&mut self, uids: Vec<u32>) {
@@ -331,23 +206,6 @@ impl View {
     }
 }
 
-impl Own<'_> {
-    /// What is the client told of `message`, which `changed` since the last look or did not?
-    fn tells(self, message: &Message, changed: bool) -> Option<Tell> {
-        let expected = |known: &[(u32, Flags, u128)]| {
-            let found = known.binary_search_by_key(&message.uid, |known| known.0);
-            found.is_ok_and(|at| (message.flags, message.keywords) == (known[at].1, known[at].2))
-        };
-        match self {
-            Own::None => changed.then_some(Tell::Flags),
-            Own::Echo(uids) => (changed || uids.binary_search(&message.uid).is_ok()).then_some(Tell::Flags),
-            Own::Silent { known, conditional } if expected(known) => (changed || conditional).then_some(Tell::Modseq),
-            Own::Told(known) if expected(known) => None,
-            Own::Silent { .. } | Own::Told(_) => changed.then_some(Tell::Flags),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,7 +249,7 @@ mod tests {
         let now = folder(&[2, 4, 5, 6, 7]);
         assert!(view.look(&now, highest(&now), true, Own::None));
         assert_eq!(told(&mut view, &now), "* 3 EXPUNGE; * 1 EXPUNGE; * 5 EXISTS; ");
-        assert_eq!(view.uids(), [2, 4, 5, 6, 7]);
+        assert_eq!(view.uids().iter().collect::<Vec<_>>(), [2, 4, 5, 6, 7]);
         assert_eq!(told(&mut view, &now), "", "once is enough");
     }
 
@@ -421,7 +279,7 @@ mod tests {
         told(&mut view, &[]);
         view.look(&folder(&[1, 2, 3]), highest(&folder(&[1, 2, 3])), true, Own::None);
         assert_eq!(told(&mut view, &folder(&[1, 2, 3])), "");
-        assert_eq!(view.uids(), [1, 3]);
+        assert_eq!(view.uids().iter().collect::<Vec<_>>(), [1, 3]);
     }
 
     #[test]

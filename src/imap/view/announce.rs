@@ -3,7 +3,8 @@
 //! The order is fixed, since each line is read in the light of those before: keywords, then expunges from the highest number
 //! down (or as VANISHED, RFC 7162 3.2.10), then the new counts, then flags. A long queue is written in steps.
 
-use super::{Tell, View};
+use super::View;
+use super::collect::Tell;
 use crate::imap::enabled::Enabled;
 use crate::imap::response;
 use crate::mail::Flags;

@@ -93,7 +93,7 @@ impl View {
             MessageSet::Set(set) => set,
         };
         if by_uid {
-            return Ok(self.pick_uids(&set.normalize(self.uids.last().copied().unwrap_or(0))));
+            return Ok(self.pick_uids(&set.normalize(self.uids.last().unwrap_or(0))));
         }
         let star = set.0.iter().any(|range| range.first.is_none() || range.last.is_none());
         if self.uids.is_empty() && star {
@@ -122,8 +122,8 @@ impl View {
     pub fn pick_uids(&self, ranges: &[(u32, u32)]) -> Picked {
         let index = |found: usize| u32::try_from(found).unwrap_or(u32::MAX);
         let ranges = ranges.iter().filter_map(|(low, high)| {
-            let first = index(self.uids.partition_point(|uid| uid < low));
-            let last = index(self.uids.partition_point(|uid| uid <= high));
+            let first = index(self.uids.below(*low));
+            let last = index(self.uids.below(*high) + usize::from(self.uids.find(*high).is_some()));
             (first < last).then_some((first + 1, last))
         });
         Picked(ranges.collect())
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn sets_mean_messages() {
-        let view = View { uids: vec![10, 20, 30], ..View::default() };
+        let view = View::of(&[10, 20, 30]);
         let table: &[(&str, bool, Option<&[u32]>)] = &[
             ("1:*", false, Some(&[1, 2, 3])),
             ("*", false, Some(&[3])),
@@ -211,7 +211,7 @@ mod tests {
     /// RFC 5182 2.1: what is expunged leaves the variable, what arrives does not enter it.
     #[test]
     fn the_search_result_variable() {
-        let mut view = View { uids: vec![10, 20, 30, 40], ..View::default() };
+        let mut view = View::of(&[10, 20, 30, 40]);
         let picked = |view: &View, by_uid| {
             view.pick(&MessageSet::Saved, by_uid).ok().map(|picked| picked.numbers().collect::<Vec<_>>())
         };
@@ -219,7 +219,7 @@ mod tests {
         view.save([1, 2, 4].into_iter());
         assert_eq!(view.saved(), [(10, 20), (40, 40)]);
         assert_eq!((picked(&view, false), picked(&view, true)), (Some(vec![1, 2, 4]), Some(vec![1, 2, 4])));
-        view.uids = vec![20, 30, 40, 50];
+        view.uids = [20, 30, 40, 50].into_iter().collect();
         assert_eq!(picked(&view, false), Some(vec![1, 3]));
         view.save(std::iter::empty());
         assert_eq!(picked(&view, true), Some(vec![]));
