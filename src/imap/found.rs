@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::parse::returns::Returns;
 use super::view::View;
+use crate::mail::render::number;
 use crate::store::Mailbox;
 use crate::wire::Out;
 
@@ -30,11 +31,13 @@ impl Line {
             if out.full() {
                 return false;
             }
-            let between = if self.written == 0 { "" } else { self.between };
-            if low == high {
-                out.put(format!("{between}{low}"));
-            } else {
-                out.put(format!("{between}{low}:{high}"));
+            if self.written > 0 {
+                out.put(self.between);
+            }
+            number(out.buffer(), u64::from(*low));
+            if low != high {
+                out.put(":");
+                number(out.buffer(), u64::from(*high));
             }
             self.written += 1;
         }

@@ -35,29 +35,36 @@ impl Gathering {
         Gathering { tour: Tour::new(wants), next: 0, failed: None }
     }
 
-    /// Show `add` the next of `numbers` (ascending), with no facts if none are wanted. Returns whether all are done, or the reply if `add` had no room.
+    /// Show `add` the next of `numbers` (ascending): their places and UIDs, with no facts if none are wanted. Returns whether all are done, or the reply if `add` had no room.
     pub fn step(
         &mut self,
         selected: &Selected,
         numbers: &[u32],
-        mut add: impl FnMut(u32, Option<&Facts<'_>>) -> bool,
+        mut add: impl FnMut(u32, u32, Option<&Facts<'_>>) -> bool,
     ) -> Result<bool, Reply> {
         let (started, mut budget, mut full, mut late) = (Instant::now(), STEP_READ, false, false);
         while self.next < numbers.len() && !full && !late && budget > 0 {
             let some = &numbers[self.next..numbers.len().min(self.next + BATCH)];
+            // All have one: they are numbers of this view.
+            let uids: Vec<u32> = some.iter().filter_map(|number| selected.view.uid(*number)).collect();
+            // Messages are counted in 32 bits.
+            let mut row = self.next as u32;
             if self.tour.wants().is_nothing() {
-                let some = &some[..some.len().min(BETWEEN_LOOKS)];
-                full = !some.iter().all(|number| add(*number, None));
+                let some = &uids[..uids.len().min(BETWEEN_LOOKS)];
+                full = !(row..).zip(some).all(|(row, uid)| add(row, *uid, None));
                 self.next += some.len();
                 late = started.elapsed() > STEP_TIME;
                 continue;
             }
-            let uids: Vec<u32> = some.iter().filter_map(|number| selected.view.uid(*number)).collect();
             let mut seen = 0;
+            let mut waiting = uids.iter();
             let visited = selected.mailbox.visit(&mut self.tour, &uids, &mut budget, |facts| {
                 seen += 1;
-                let Some(number) = selected.view.number(facts.uid()) else { return ControlFlow::Continue(()) };
-                full = !add(number, Some(facts));
+                // Those that are gone are not shown.
+                let passed = waiting.position(|uid| *uid == facts.uid()).unwrap_or(0);
+                row += passed as u32;
+                full = !add(row, facts.uid(), Some(facts));
+                row += 1;
                 late = seen % BETWEEN_LOOKS == 0 && started.elapsed() > STEP_TIME;
                 if full || late { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;

@@ -37,7 +37,7 @@ struct Reading {
 
 impl Default for Hunt {
     fn default() -> Self {
-        Hunt { state: State::Scan(Box::default(), 0) }
+        Hunt { state: State::Scan(Box::new(Scanner::without_envelopes()), 0) }
     }
 }
 
@@ -58,7 +58,8 @@ impl Hunt {
                 *at += block.len() as u64;
                 *budget = budget.saturating_sub(block.len() as u64);
                 if block.is_empty() {
-                    self.state = State::Search(std::mem::take(scanner).finish(), 0, None);
+                    let scanner = std::mem::replace(scanner, Box::new(Scanner::without_envelopes()));
+                    self.state = State::Search(scanner.finish(), 0, None);
                 }
                 return Ok(false);
             }
@@ -95,7 +96,7 @@ impl Hunt {
 
 /// Look through a message. All is known then.
 pub fn whole(message: &[u8], program: &Program, known: &mut Known) {
-    let tree = Tree::of(message);
+    let tree = Tree::without_envelopes(message);
     let piece = |range: Range<u64>| {
         let range = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
         range.and_then(|(start, end)| message.get(start..end)).unwrap_or_default()

@@ -24,6 +24,9 @@ use crate::store::{Message, cache};
 const CHARSETS: &str =
     "BADCHARSET (US-ASCII UTF-8 ISO-8859-1 WINDOWS-1252 KOI8-R ISO-2022-JP SHIFT_JIS EUC-KR BIG5 GB18030)";
 
+/// Operations of a search for which no memory is taken.
+const FEW: usize = 32;
+
 /// What a test has to look at, cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cost {
@@ -139,32 +142,50 @@ impl Program {
         Ok(Program { tests: search.keys.into_iter().map(test).collect::<Result<_, Reply>>()?, ops: search.ops })
     }
 
+    /// Does every message match, whatever it is?
+    pub fn is_everything(&self) -> bool {
+        matches!((&self.tests[..], &self.ops[..]), ([Test::Always], [Op::Key(0)]))
+    }
+
     /// Nothing known.
     pub fn nothing_known(&self) -> Known {
         vec![None; self.tests.len()]
     }
 
     /// The result, if what is known decides it. Postfix evaluation in Kleene's logic: unknown or true is true.
-    pub fn judge(&self, known: &Known) -> Option<bool> {
-        let mut stack: Vec<Option<bool>> = Vec::new();
+    pub fn judge(&self, known: &[Option<bool>]) -> Option<bool> {
+        if let [Op::Key(n)] = self.ops[..] {
+            return known[n];
+        }
+        // As deep as nearly every search is; deeper ones take memory for it.
+        let (mut few, mut many) = ([None; FEW], Vec::new());
+        let stack = if self.ops.len() <= FEW {
+            &mut few[..]
+        } else {
+            many.resize(self.ops.len(), None);
+            &mut many
+        };
+        let mut top = 0;
         for op in &self.ops {
             match *op {
-                Op::Key(n) => stack.push(known[n]),
-                Op::Not => {
-                    let top = stack.pop().flatten();
-                    stack.push(top.map(|value| !value));
+                Op::Key(n) => {
+                    stack[top] = known[n];
+                    top += 1;
                 }
+                Op::Not => stack[top - 1] = stack[top - 1].map(|value| !value),
                 Op::Or => {
-                    let (b, a) = (stack.pop().flatten(), stack.pop().flatten());
-                    stack.push(any([a, b]));
+                    top -= 1;
+                    stack[top - 1] = any(stack[top - 1..=top].iter().copied());
                 }
                 Op::And(n) => {
-                    let values = stack.split_off(stack.len().saturating_sub(n));
-                    stack.push(any(values.into_iter().map(|v| v.map(|v| !v))).map(|v| !v));
+                    let values = &stack[top - n..top];
+                    let all = any(values.iter().map(|value| value.map(|value| !value))).map(|value| !value);
+                    top -= n - 1;
+                    stack[top - 1] = all;
                 }
             }
         }
-        stack.pop().flatten()
+        stack[0]
     }
 
     /// Make the tests of what is in memory.

@@ -20,7 +20,7 @@ use super::search::{Candidate, Cost, Known, Program};
 use super::source::{Extent, Source};
 use crate::mail::header;
 use crate::store::cache::Wants;
-use crate::store::{self, Mailbox, Tour};
+use crate::store::{self, Mailbox, Message, Tour};
 use crate::wire::Out;
 
 /// Time that one step takes, about.
@@ -56,6 +56,8 @@ pub struct Searching {
     only: Option<Vec<u32>>,
     batch: Vec<Entry>,
     batch_size: usize,
+    /// Messages of the batch that match and needed no entry.
+    matching: Vec<u32>,
     /// A body that is being looked through, of this entry of the batch.
     hunt: Option<(usize, Source, Hunt)>,
     tour: Tour,
@@ -66,9 +68,10 @@ pub struct Searching {
     heard: Instant,
 }
 
-/// A message of the batch.
+/// A message of the batch that memory does not decide.
 struct Entry {
-    candidate: Candidate,
+    number: u32,
+    uid: u32,
     known: Known,
     stage: Stage,
 }
@@ -76,7 +79,7 @@ struct Entry {
 /// What is to be looked at next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    Memory,
+    Stat,
     Fields,
     File,
     Big,
@@ -103,6 +106,7 @@ impl Searching {
             only: None,
             batch: Vec::new(),
             batch_size: FIRST_BATCH,
+            matching: Vec::new(),
             hunt: None,
             tour: Tour::new(Wants::FIELDS),
             found: Vec::new(),
@@ -130,16 +134,15 @@ impl Searching {
     pub fn step(&mut self, selected: &Selected, tag: Option<&str>, out: &mut Out) -> Result<bool, Reply> {
         let until = Instant::now() + STEP_TIME;
         loop {
-            if self.batch.is_empty() && !self.fill(selected) {
+            if self.batch.is_empty() && self.matching.is_empty() && !self.fill(selected, until) {
                 return Ok(true);
             }
-            self.look_at_memory(&selected.mailbox, until);
+            self.look_at_stat(&selected.mailbox, until);
             self.look_at_fields(&selected.mailbox, until)?;
             self.look_at_files(&selected.mailbox, until)?;
             self.look_at_big(&selected.mailbox);
             if self.batch.iter().all(|entry| matches!(entry.stage, Stage::Done(_))) {
-                let matching = self.batch.drain(..).filter(|entry| entry.stage == Stage::Done(true));
-                self.found.extend(matching.map(|entry| entry.candidate.number));
+                self.take_matching();
                 if self.found.len() >= self.enough {
                     self.found.truncate(self.enough);
                     return Ok(true);
@@ -150,6 +153,17 @@ impl Searching {
                 return Ok(false);
             }
         }
+    }
+
+    /// The batch is done: what matches is found.
+    fn take_matching(&mut self) {
+        let before = self.found.len();
+        self.found.append(&mut self.matching);
+        let matching = self.batch.drain(..).filter(|entry| entry.stage == Stage::Done(true));
+        self.found.extend(matching.map(|entry| entry.number));
+        // Both in the order of the mailbox already, but not among each other.
+        let from_end = self.from_end;
+        self.found[before..].sort_unstable_by(|a, b| if from_end { b.cmp(a) } else { a.cmp(b) });
     }
 
     /// The message numbers, ascending, and the first error.
@@ -176,63 +190,73 @@ impl Searching {
         out.line(format!("* OK [INPROGRESS (\"{tag}\" {done} {all})] Searching"));
     }
 
-    /// Copy the next messages from the folder. Returns whether there were any.
-    fn fill(&mut self, selected: &Selected) -> bool {
+    /// Take the next messages, as far as memory does not decide. Returns whether any were left.
+    fn fill(&mut self, selected: &Selected, until: Instant) -> bool {
         let view = &selected.view;
         let all = self.only.as_ref().map_or_else(|| view.uids().len(), Vec::len);
-        let left = all.saturating_sub(self.taken);
-        let count = left.min(self.batch_size);
-        self.batch_size = (self.batch_size * 2).min(MAX_BATCH);
-        let first = if self.from_end { left - count } else { self.taken };
-        let uids: Vec<u32> = match &self.only {
-            Some(only) => only.get(first..first + count).unwrap_or(&[]).to_vec(),
-            None => view.uids().iter_from(first).take(count).collect(),
-        };
-        self.batch = selected.mailbox.read(|messages| {
-            let found = uids.iter().enumerate().filter_map(|(n, uid)| {
-                let at = messages.binary_search_by_key(uid, |message| message.uid).ok()?;
-                let number = match self.only {
-                    None => u32::try_from(first + n + 1).ok()?,
-                    Some(_) => view.number(*uid)?,
-                };
-                let candidate = Candidate { number, message: messages[at].clone(), recent: view.is_recent(*uid) };
-                Some(Entry { candidate, known: self.program.nothing_known(), stage: Stage::Memory })
-            });
-            found.collect()
-        });
-        if self.from_end {
-            self.batch.reverse();
+        let is_everything = self.program.is_everything();
+        if self.taken >= all {
+            return false;
         }
-        self.taken += count;
-        count > 0
+        while self.taken < all && self.batch.is_empty() && self.matching.is_empty() && Instant::now() < until {
+            let left = all - self.taken;
+            let count = left.min(self.batch_size);
+            self.batch_size = (self.batch_size * 2).min(MAX_BATCH);
+            let first = if self.from_end { left - count } else { self.taken };
+            self.taken += count;
+            let number = |n: usize, uid| match self.only {
+                None => u32::try_from(first + n + 1).ok(),
+                Some(_) => view.number(uid),
+            };
+            let uids: Vec<u32> = match &self.only {
+                Some(only) => only[first..first + count].to_vec(),
+                None => view.uids().iter_from(first).take(count).collect(),
+            };
+            let candidates = present(&selected.mailbox, &uids, number);
+            if is_everything {
+                self.matching.extend(candidates.iter().map(|candidate| candidate.0));
+                continue;
+            }
+            let mut known = self.program.nothing_known();
+            for (number, message) in candidates {
+                let (uid, recent) = (message.uid, view.is_recent(message.uid));
+                self.program.look_at_memory(&Candidate { number, message, recent }, &mut known);
+                match self.program.judge(&known) {
+                    Some(true) => self.matching.push(number),
+                    Some(false) => {}
+                    None => self.batch.push(Entry { number, uid, known: known.clone(), stage: Stage::Stat }),
+                }
+            }
+        }
+        true
     }
 
-    /// Flags, numbers, dates, sizes.
-    fn look_at_memory(&mut self, mailbox: &Mailbox, until: Instant) {
+    /// Dates, sizes, ids.
+    fn look_at_stat(&mut self, mailbox: &Mailbox, until: Instant) {
         let program = &self.program;
         let asks_fields = program.uses(Cost::Header) && program.asks_kept_fields();
         let asks_files = program.uses(Cost::Header) || program.uses(Cost::Body);
         let next = if asks_fields { Stage::Fields } else { Stage::File };
-        let waiting = self.batch.iter_mut().filter(|entry| entry.stage == Stage::Memory);
+        let waiting = self.batch.iter_mut().filter(|entry| entry.stage == Stage::Stat);
         for (n, entry) in waiting.enumerate() {
             if n % BETWEEN_LOOKS == BETWEEN_LOOKS - 1 && Instant::now() >= until {
                 return;
             }
-            let (uid, known) = (entry.candidate.message.uid, &mut entry.known);
-            program.look_at_memory(&entry.candidate, known);
-            let mut verdict = program.judge(known);
-            if verdict.is_none() {
+            let (uid, known) = (entry.uid, &mut entry.known);
+            let verdict = if program.uses(Cost::Stat) {
                 let (date, size) = (|| mailbox.internal_date(uid), || mailbox.wire_size(uid));
                 let (saved, email_id) = (|| mailbox.save_date(uid), || mailbox.email_id(uid));
                 let looked = program.look_at_stat(known, date, size, saved, email_id);
-                verdict = looked.map_or_else(
+                looked.map_or_else(
                     |error| {
                         fail(&mut self.failed, error);
                         Some(false)
                     },
                     |()| program.judge(known),
-                );
-            }
+                )
+            } else {
+                None
+            };
             entry.stage = match verdict {
                 Some(verdict) => Stage::Done(verdict),
                 None if asks_files => next,
@@ -247,7 +271,7 @@ impl Searching {
         let mut waiting: Vec<(u32, usize)> = self.waiting(Stage::Fields);
         waiting.sort_unstable();
         let uids: Vec<u32> = waiting.iter().map(|entry| entry.0).collect();
-        if uids.is_empty() || self.batch.iter().any(|entry| entry.stage == Stage::Memory) {
+        if uids.is_empty() || self.batch.iter().any(|entry| entry.stage == Stage::Stat) {
             return Ok(());
         }
         let (program, batch, mut seen, mut budget) = (&self.program, &mut self.batch, 0, STEP_FIELDS);
@@ -328,7 +352,7 @@ impl Searching {
                 Ok(true) => entry.stage = Stage::Done(self.program.judge(&entry.known).unwrap_or(false)),
                 Err(error) => {
                     entry.stage = Stage::Done(false);
-                    let name = format!("message with UID {}", entry.candidate.message.uid);
+                    let name = format!("message with UID {}", entry.uid);
                     fail(&mut self.failed, store::Error::io(name.as_ref(), error));
                 }
             }
@@ -340,7 +364,7 @@ impl Searching {
         while let Some(at) = self.batch.iter().position(|entry| entry.stage == Stage::Big) {
             let entry = &mut self.batch[at];
             entry.stage = Stage::Done(false);
-            let uid = entry.candidate.message.uid;
+            let uid = entry.uid;
             let io = |error| store::Error::io(format!("message with UID {uid}").as_ref(), error);
             let mut source = Source::new(mailbox.open(uid)?, Extent::All).map_err(io)?;
             source.read_header().map_err(io)?;
@@ -359,8 +383,24 @@ impl Searching {
     /// UIDs and places of the entries at this stage.
     fn waiting(&self, stage: Stage) -> Vec<(u32, usize)> {
         let entries = self.batch.iter().enumerate().filter(|(_, entry)| entry.stage == stage);
-        entries.map(|(at, entry)| (entry.candidate.message.uid, at)).collect()
+        entries.map(|(at, entry)| (entry.uid, at)).collect()
     }
+}
+
+/// Those of `uids` (ascending) that are not gone, with their numbers.
+fn present(mailbox: &Mailbox, uids: &[u32], number: impl Fn(usize, u32) -> Option<u32>) -> Vec<(u32, Message)> {
+    let mut present = Vec::with_capacity(uids.len());
+    mailbox.read(|messages| {
+        let mut at = uids.first().map_or(0, |first| messages.partition_point(|message| message.uid < *first));
+        for (n, uid) in uids.iter().enumerate() {
+            while messages.get(at).is_some_and(|message| message.uid < *uid) {
+                at += 1;
+            }
+            let Some(message) = messages.get(at).filter(|message| message.uid == *uid) else { continue };
+            present.extend(number(n, *uid).map(|number| (number, message.clone())));
+        }
+    });
+    present
 }
 
 /// Look at a message's file; `buffer` is for its bytes.

@@ -1,173 +1,224 @@
 //! Puts messages in order (RFC 5256 section 3, RFC 5957).
 //!
-//! [`Keys`] collects what is compared: a row of cells a message, one for each criterion, strings in one buffer as i;unicode-casemap made
-//! them. A string is compared by its first eight bytes, and only if these are the same by the rest. What is
-//! equal in all criteria is in the order of the mailbox. Memory is bounded by [`MAX_BYTES`]; beyond, the client is told so.
+//! What is compared is a rank for each message and criterion ([`Ranks`]). Those that the folder keeps from an earlier SORT are taken from there;
+//! for the others [`Keys`] collects what is compared, numbers or strings as i;unicode-casemap made them, makes ranks of it, and gives
+//! them to the folder. What is equal in all criteria is in the order of the mailbox. Memory is bounded by
+//! [`MAX_BYTES`]; beyond, the client is told so.
 
-use std::cmp::Ordering;
+mod rank;
 
 use super::parse::sort::{Criterion, SortKey};
-use crate::store::cache::{Facts, Wants};
+use crate::store::Mailbox;
+use crate::store::cache::{Facts, Ranks, Wants};
 
 /// Bytes of strings in one command: 100,000 messages with a long subject each take 10 MB.
-pub const MAX_BYTES: usize = 64 * 1024 * 1024;
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// What one criterion compares of one message.
-#[derive(Debug, Clone, Copy)]
-struct Cell {
-    /// A number, or the beginning of a string, so that comparing it compares them.
-    prefix: u64,
-    start: u32,
-    end: u32,
+/// What one criterion compares.
+#[derive(Debug)]
+enum Column {
+    /// Ranks of all messages of the result, as the folder keeps them.
+    Kept(Vec<u32>),
+    /// A number for each message that was added.
+    Numbers(Vec<i64>),
+    /// Strings, and where each ends.
+    Texts(Vec<u8>, Vec<u32>),
 }
 
-/// The rows of all messages.
+/// What is compared of the messages of a result.
 #[derive(Debug)]
 pub struct Keys {
     criteria: Vec<Criterion>,
-    /// Message numbers, in the order in which they were added.
-    numbers: Vec<u32>,
-    cells: Vec<Cell>,
-    strings: Vec<u8>,
+    columns: Vec<Column>,
+    /// Messages of the result that were added: places in it, and UIDs.
+    rows: Vec<u32>,
+    uids: Vec<u32>,
+    /// Of all strings.
+    bytes: usize,
+}
+
+/// The order of the messages that were added.
+#[derive(Debug)]
+pub struct Sorted {
+    /// Places in the result.
+    pub places: Vec<u32>,
+    /// What was found out on the way.
+    pub ranks: Vec<(SortKey, Ranks)>,
 }
 
 impl Keys {
-    /// To sort by these.
-    pub fn new(criteria: Vec<Criterion>) -> Keys {
-        Keys { criteria, numbers: Vec::new(), cells: Vec::new(), strings: Vec::new() }
+    /// To sort the messages `uids` (ascending) of `mailbox` by these.
+    pub fn new(mut criteria: Vec<Criterion>, mailbox: &Mailbox, uids: &[u32]) -> Keys {
+        // A key that comes again decides nothing more.
+        let mut seen = [false; SortKey::COUNT];
+        criteria.retain(|criterion| !std::mem::replace(&mut seen[criterion.key as usize], true));
+        let column = |criterion: &Criterion| match mailbox.ranks(criterion.key).and_then(|ranks| ranks.of(uids)) {
+            Some(ranks) => Column::Kept(ranks),
+            None => Column::empty(criterion.key),
+        };
+        let columns = criteria.iter().map(column).collect();
+        Keys { criteria, columns, rows: Vec::new(), uids: Vec::new(), bytes: 0 }
     }
 
-    /// What must be known of each message.
-    pub fn wants(&self) -> Wants {
-        self.criteria.iter().fold(Wants::NONE, |wants, criterion| match criterion.key {
-            SortKey::Arrival | SortKey::Size => wants,
-            SortKey::Date => wants.and(Wants::NUMBERS),
-            _ => wants.and(Wants::SORT),
-        })
+    /// What must be known of each message; `None` if all is known of the whole result.
+    pub fn wants(&self) -> Option<Wants> {
+        let missing = |column: &Column| !matches!(column, Column::Kept(_));
+        let wants = |key| match key {
+            SortKey::Arrival | SortKey::Size => Wants::NONE,
+            SortKey::Date => Wants::NUMBERS,
+            _ => Wants::SORT,
+        };
+        let missing = self.columns.iter().zip(&self.criteria).filter(|(column, _)| missing(column));
+        missing.map(|(_, criterion)| wants(criterion.key)).reduce(Wants::and)
     }
 
-    /// Is it sorted by this?
-    pub fn uses(&self, key: SortKey) -> bool {
-        self.criteria.iter().any(|criterion| criterion.key == key)
+    /// Is this to be found out of each message?
+    pub fn lacks(&self, key: SortKey) -> bool {
+        let mut columns = self.columns.iter().zip(&self.criteria);
+        columns.any(|(column, criterion)| criterion.key == key && !matches!(column, Column::Kept(_)))
     }
 
     /// Messages so far.
     pub fn count(&self) -> usize {
-        self.numbers.len()
+        self.rows.len()
     }
 
-    /// Add a message: its number, its INTERNALDATE, its size. Returns whether there was room.
-    pub fn add(&mut self, number: u32, date: i64, size: u64, facts: Option<&Facts<'_>>) -> bool {
+    /// Add a message: its place in the result, its UID, its INTERNALDATE, its size. Returns whether there was room.
+    pub fn add(&mut self, row: u32, uid: u32, date: i64, size: u64, facts: Option<&Facts<'_>>) -> bool {
         let sort = facts.map(Facts::sort).unwrap_or_default();
-        for n in 0..self.criteria.len() {
-            let cell = match self.criteria[n].key {
-                SortKey::Arrival => number_cell(date),
-                // RFC 5256 2.2: without a sent date the INTERNALDATE.
-                SortKey::Date => number_cell(facts.and_then(Facts::sent).unwrap_or(date)),
-                SortKey::Size => number_cell(i64::try_from(size).unwrap_or(i64::MAX)),
-                SortKey::Subject => self.string(sort.subject),
-                SortKey::From => self.string(sort.from),
-                SortKey::To => self.string(sort.to),
-                SortKey::Cc => self.string(sort.cc),
-                SortKey::DisplayFrom => self.string(sort.display_from),
-                SortKey::DisplayTo => self.string(sort.display_to),
+        for (criterion, column) in self.criteria.iter().zip(&mut self.columns) {
+            let text = match criterion.key {
+                SortKey::Arrival => {
+                    column.add_number(date);
+                    continue;
+                }
+                SortKey::Date => {
+                    // RFC 5256 2.2: without a sent date the INTERNALDATE.
+                    column.add_number(facts.and_then(Facts::sent).unwrap_or(date));
+                    continue;
+                }
+                SortKey::Size => {
+                    column.add_number(i64::try_from(size).unwrap_or(i64::MAX));
+                    continue;
+                }
+                SortKey::Subject => sort.subject,
+                SortKey::From => sort.from,
+                SortKey::To => sort.to,
+                SortKey::Cc => sort.cc,
+                SortKey::DisplayFrom => sort.display_from,
+                SortKey::DisplayTo => sort.display_to,
             };
-            self.cells.push(cell);
+            self.bytes += column.add_text(text);
         }
-        self.numbers.push(number);
-        self.strings.len() <= MAX_BYTES
+        self.rows.push(row);
+        self.uids.push(uid);
+        self.bytes <= MAX_BYTES
     }
 
-    fn string(&mut self, value: &[u8]) -> Cell {
-        let mut prefix = [0; 8];
-        let head = value.len().min(8);
-        prefix[..head].copy_from_slice(&value[..head]);
-        let position = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
-        let start = position(self.strings.len());
-        self.strings.extend_from_slice(value);
-        Cell { prefix: u64::from_be_bytes(prefix), start, end: position(self.strings.len()) }
-    }
-
-    /// The message numbers in order.
-    pub fn sorted(mut self) -> Vec<u32> {
-        let mut rows: Vec<usize> = (0..self.numbers.len()).collect();
-        rows.sort_unstable_by(|a, b| self.compare(*a, *b));
-        for row in &mut rows {
-            *row = self.numbers[*row] as usize;
+    /// The messages that were added, in order; all of a result of `count` if nothing had to be known of them.
+    pub fn sorted(self, count: usize) -> Sorted {
+        let is_known = self.wants().is_none();
+        // Messages are counted in 32 bits.
+        let rows = if is_known { (0..count as u32).collect() } else { self.rows };
+        let (mut columns, mut ranks) = (Vec::new(), Vec::new());
+        for (criterion, column) in self.criteria.into_iter().zip(self.columns) {
+            let found = match column {
+                Column::Kept(all) if is_known => {
+                    columns.push((all, criterion.reverse));
+                    continue;
+                }
+                Column::Kept(all) => {
+                    let some = rows.iter().map(|row| all[*row as usize]).collect();
+                    columns.push((some, criterion.reverse));
+                    continue;
+                }
+                Column::Numbers(numbers) => rank::of_numbers(&numbers),
+                Column::Texts(bytes, ends) => rank::of_texts(&bytes, &ends),
+            };
+            columns.push((found.clone(), criterion.reverse));
+            ranks.push((criterion.key, Ranks::new(self.uids.clone(), found)));
         }
-        self.numbers.clear();
-        rows.into_iter().filter_map(|number| u32::try_from(number).ok()).collect()
-    }
-
-    fn compare(&self, a: usize, b: usize) -> Ordering {
-        let width = self.criteria.len();
-        for (n, criterion) in self.criteria.iter().enumerate() {
-            let (first, second) = (self.cells[a * width + n], self.cells[b * width + n]);
-            let order = first.prefix.cmp(&second.prefix).then_with(|| self.text(first).cmp(self.text(second)));
-            if order != Ordering::Equal {
-                return if criterion.reverse { order.reverse() } else { order };
-            }
-        }
-        // RFC 5256 section 3: REVERSE does not touch the implicit criterion.
-        self.numbers[a].cmp(&self.numbers[b])
-    }
-
-    fn text(&self, cell: Cell) -> &[u8] {
-        self.strings.get(cell.start as usize..cell.end as usize).unwrap_or_default()
+        let order = rank::order(rows.len() as u32, &columns);
+        Sorted { places: order.into_iter().map(|row| rows[row as usize]).collect(), ranks }
     }
 }
 
-fn number_cell(number: i64) -> Cell {
-    Cell { prefix: number.cast_unsigned() ^ (1 << 63), start: 0, end: 0 }
+impl Column {
+    fn empty(key: SortKey) -> Column {
+        match key {
+            SortKey::Arrival | SortKey::Date | SortKey::Size => Column::Numbers(Vec::new()),
+            _ => Column::Texts(Vec::new(), Vec::new()),
+        }
+    }
+
+    fn add_number(&mut self, number: i64) {
+        if let Column::Numbers(numbers) = self {
+            numbers.push(number);
+        }
+    }
+
+    /// Returns what it takes.
+    fn add_text(&mut self, text: &[u8]) -> usize {
+        let Column::Texts(bytes, ends) = self else { return 0 };
+        bytes.extend_from_slice(text);
+        // Bounded by MAX_BYTES, and by one message's texts beyond that.
+        ends.push(bytes.len() as u32);
+        text.len()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::imap::parse::Cursor;
-    use proptest::prelude::*;
 
     fn keys(text: &str) -> Keys {
-        Keys::new(Cursor::new(text.as_bytes()).sort_criteria().unwrap())
+        let criteria = Cursor::new(text.as_bytes()).sort_criteria().unwrap();
+        let columns = criteria.iter().map(|criterion| Column::empty(criterion.key)).collect();
+        Keys { criteria, columns, rows: Vec::new(), uids: Vec::new(), bytes: 0 }
     }
 
     #[test]
     fn numbers_with_ties() {
-        let rows = [(1, 50, 9), (2, 40, 7), (3, 50, 7), (4, -5, 9)];
+        let rows = [(0, 50, 9), (1, 40, 7), (2, 50, 7), (3, -5, 9)];
         let table = [
-            ("(ARRIVAL)", [4, 2, 1, 3]),
-            ("(REVERSE ARRIVAL)", [1, 3, 2, 4]),
-            ("(SIZE)", [2, 3, 1, 4]),
-            ("(SIZE ARRIVAL)", [2, 3, 4, 1]),
-            ("(SIZE REVERSE ARRIVAL)", [3, 2, 1, 4]),
-            ("(REVERSE SIZE)", [1, 4, 2, 3]),
+            ("(ARRIVAL)", [3, 1, 0, 2]),
+            ("(REVERSE ARRIVAL)", [0, 2, 1, 3]),
+            ("(SIZE)", [1, 2, 0, 3]),
+            ("(SIZE ARRIVAL)", [1, 2, 3, 0]),
+            ("(SIZE REVERSE ARRIVAL)", [2, 1, 0, 3]),
+            ("(REVERSE SIZE)", [0, 3, 1, 2]),
         ];
         for (text, want) in table {
             let mut keys = keys(text);
-            assert!(keys.wants().is_nothing());
-            for (number, date, size) in rows {
-                keys.add(number, date, size, None);
+            assert_eq!(keys.wants(), Some(Wants::NONE));
+            for (row, date, size) in rows {
+                assert!(keys.add(row, row + 10, date, size, None));
             }
-            assert_eq!(keys.sorted(), want, "{text}");
+            assert_eq!(keys.sorted(4).places, want, "{text}");
         }
     }
 
-    proptest! {
-        /// Strings compare as their bytes do, however they begin.
-        #[test]
-        fn strings(texts in prop::collection::vec("[a\u{0}é]{0,12}", 0..20), reverse in any::<bool>()) {
-            let mut keys = keys(if reverse { "(REVERSE SUBJECT)" } else { "(SUBJECT)" });
-            for (n, text) in texts.iter().enumerate() {
-                let cell = keys.string(text.as_bytes());
-                keys.cells.push(cell);
-                keys.numbers.push(n as u32);
-            }
-            let mut want: Vec<u32> = (0..texts.len() as u32).collect();
-            want.sort_by(|a, b| {
-                let order = texts[*a as usize].as_bytes().cmp(texts[*b as usize].as_bytes());
-                if reverse { order.reverse() } else { order }
-            });
-            prop_assert_eq!(keys.sorted(), want);
+    #[test]
+    fn kept_ranks_of_messages_that_are_left() {
+        let mut keys = keys("(SIZE ARRIVAL)");
+        keys.columns[0] = Column::Kept(vec![1, 0, 1, 0]);
+        assert!(!keys.lacks(SortKey::Size) && keys.lacks(SortKey::Arrival));
+        // The second is gone.
+        for (row, date) in [(0, 5), (2, 4), (3, 9)] {
+            assert!(keys.add(row, row + 10, date, 0, None));
         }
+        let sorted = keys.sorted(4);
+        assert_eq!(sorted.places, [3, 2, 0]);
+        assert_eq!(sorted.ranks, [(SortKey::Arrival, Ranks::new(vec![10, 12, 13], vec![1, 0, 2]))]);
+    }
+
+    #[test]
+    fn all_kept() {
+        let mut keys = keys("(REVERSE SIZE)");
+        keys.columns[0] = Column::Kept(vec![1, 0, 2, 1]);
+        assert_eq!(keys.wants(), None);
+        let sorted = keys.sorted(4);
+        assert_eq!((sorted.places, sorted.ranks), (vec![2, 0, 3, 1], vec![]));
     }
 }

@@ -1,24 +1,45 @@
 //! Looking for a string in text, as i;unicode-casemap compares ([`super::casemap`]).
 //!
-//! Most strings that people look for are ASCII, and so is most text: then nothing is folded, and the text is looked through for the rarest
-//! byte of the string, in both cases, at the speed of memory. ASCII in any text folds to itself in capitals, so what is found that way is found;
+//! Most strings that people look for are ASCII, and so is most text: then nothing is folded, and the text is looked through for the two rarest
+//! bytes of the string at their distance, in both cases, at the speed of memory. ASCII in any text folds to itself in capitals, so what is found that way is found;
 //! what is not may still hide where the text has other characters (`é` holds `e`), and only their neighbourhood is folded.
 
-use memchr::memchr2_iter;
 use memchr::memmem::Finder;
 
 use super::casemap::{fold, folded};
 
 /// How often bytes come in mail, rarest first; letters that are not here are more frequent.
 const RARE: &[u8] = b"~`^{}|\\%$#&;*+!?@[]'\"<>_/()=zqjxkvZQJXKVbwpgfyuBWPGFYU0987654321:,.-mchdlMCHDL";
+/// Places looked at together: a multiple of what the processor compares at once.
+const LANES: usize = 64;
 
 /// A string to look for, in any case.
 pub struct Needle {
     folded: String,
     finder: Finder<'static>,
-    /// For one that folds to ASCII capitals: the rarest byte of it, small and capital, and its place. Small letters in what is folded come from
+    /// For one that folds to ASCII capitals: its two rarest bytes (twice the same, if it has but one). Small letters in what is folded come from
     /// `ﬁ` and its kin, and are in no ASCII text.
-    rare: Option<(u8, u8, usize)>,
+    rare: Option<[Rare; 2]>,
+}
+
+/// A byte of the string, as it must be in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rare {
+    place: usize,
+    byte: u8,
+    /// What of it counts: of a letter not its case.
+    mask: u8,
+}
+
+impl Rare {
+    fn of(folded: &[u8], place: usize) -> Rare {
+        let byte = folded[place];
+        Rare { place, byte, mask: if byte.is_ascii_uppercase() { !0x20 } else { !0 } }
+    }
+
+    fn is(self, byte: u8) -> bool {
+        byte & self.mask == self.byte
+    }
 }
 
 impl Needle {
@@ -26,11 +47,8 @@ impl Needle {
     pub fn new(text: &str) -> Needle {
         let folded = folded(text);
         let finder = Finder::new(&folded).into_owned();
-        let rank = |byte: u8| RARE.iter().position(|rare| *rare == byte).unwrap_or(RARE.len());
-        let rarest = folded.bytes().enumerate().min_by_key(|(_, byte)| rank(byte.to_ascii_lowercase()));
-        let rare = rarest
-            .filter(|_| !folded.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_lowercase()))
-            .map(|(at, byte)| (byte.to_ascii_lowercase(), byte.to_ascii_uppercase(), at));
+        let is_plain = !folded.is_empty() && !folded.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_lowercase());
+        let rare = is_plain.then(|| rarest(folded.as_bytes()));
         Needle { folded, finder, rare }
     }
 
@@ -50,11 +68,21 @@ impl Needle {
     /// Is it in `bytes` as it is, in any case? For a string that is not ASCII the answer is no; for bytes that are ASCII text it is all there
     /// is to know.
     pub fn is_in_bytes(&self, bytes: &[u8]) -> bool {
-        let Some((small, capital, place)) = self.rare else { return self.is_empty() };
+        let Some([one, other]) = self.rare else { return self.is_empty() };
         let needle = self.folded.as_bytes();
         let Some(last) = bytes.len().checked_sub(needle.len()) else { return false };
-        memchr2_iter(small, capital, &bytes[place..=last + place])
-            .any(|at| bytes[at..at + needle.len()].eq_ignore_ascii_case(needle))
+        let is_at = |at: usize| bytes[at..at + needle.len()].eq_ignore_ascii_case(needle);
+        // Where the two bytes of a string that begins at 0, 1, 2 ... would be.
+        let (ones, others) = (&bytes[one.place..=one.place + last], &bytes[other.place..=other.place + last]);
+        let (lanes, rest) = ones.as_chunks::<LANES>();
+        let (other_lanes, other_rest) = others.as_chunks::<LANES>();
+        let found = (0..).step_by(LANES).zip(lanes.iter().zip(other_lanes)).any(|(start, (a, b))| {
+            // Without a branch, so that many are compared at once.
+            let hits = (0..LANES).fold(0, |hits, n| hits | u8::from(one.is(a[n])) & u8::from(other.is(b[n])));
+            hits != 0 && (0..LANES).any(|n| one.is(a[n]) && other.is(b[n]) && is_at(start + n))
+        });
+        let behind = lanes.len() * LANES;
+        found || (0..rest.len()).any(|n| one.is(rest[n]) && other.is(other_rest[n]) && is_at(behind + n))
     }
 
     /// Is it there where `text` has characters that are not ASCII? Runs of them that are near each other are folded in one.
@@ -107,10 +135,37 @@ impl Needle {
     }
 }
 
+/// The two rarest bytes of a string.
+fn rarest(folded: &[u8]) -> [Rare; 2] {
+    let rank = |byte: u8| RARE.iter().position(|rare| *rare == byte.to_ascii_lowercase()).unwrap_or(RARE.len());
+    let mut places: Vec<usize> = (0..folded.len()).collect();
+    places.sort_by_key(|place| rank(folded[*place]));
+    // One byte twice says less than two.
+    let first = places[0];
+    let second = places.iter().copied().find(|place| folded[*place] != folded[first]).or(places.get(1).copied());
+    [Rare::of(folded, first), Rare::of(folded, second.unwrap_or(first))]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn wherever_it_is() {
+        for text in
+            ["x", "Zz", "a-b", "needle", "a needle that is longer than what is compared at once, by far and a half"]
+        {
+            let needle = Needle::new(text);
+            for before in 0..200 {
+                for behind in [0, 1, 63, 64, 65, 130] {
+                    let bytes = [".".repeat(before), text.to_ascii_uppercase(), ".".repeat(behind)].concat();
+                    assert!(needle.is_in_bytes(bytes.as_bytes()), "{text} behind {before} before {behind}");
+                    assert!(!needle.is_in_bytes(&bytes.as_bytes()[..before + text.len() - 1]));
+                }
+            }
+        }
+    }
 
     #[test]
     fn needles_know_no_case() {

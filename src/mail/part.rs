@@ -119,6 +119,13 @@ impl Tree {
         scanner.finish()
     }
 
+    /// The parts of a message in memory, without their envelopes.
+    pub fn without_envelopes(message: &[u8]) -> Tree {
+        let mut scanner = Scanner::without_envelopes();
+        scanner.push(message);
+        scanner.finish()
+    }
+
     /// A tree that was kept; `None` if the parts are none: each must come behind its parent, a message/rfc822 has one child, and no
     /// nesting is deeper than a scan would go.
     pub fn from_parts(mut parts: Vec<Part>) -> Option<Tree> {

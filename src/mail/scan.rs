@@ -10,7 +10,10 @@
 //! of the one around it or to the end, a boundary among header fields ends the header. There is no recursion: a stack of
 //! open boundaries, at most [`MAX_DEPTH`] high, is all that nesting costs.
 
-use memchr::memchr;
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::content::Content;
 use super::envelope::Envelope;
@@ -71,6 +74,8 @@ pub struct Scanner {
     last_byte: u8,
     /// Is message/global looked into?
     sees_global: bool,
+    /// Are the envelopes of messages read?
+    wants_envelopes: bool,
 }
 
 impl Default for Scanner {
@@ -95,6 +100,7 @@ impl Scanner {
             before_line_end: Position::default(),
             last_byte: b'\n',
             sees_global: false,
+            wants_envelopes: true,
         };
         scanner.add_part(None);
         scanner
@@ -105,13 +111,26 @@ impl Scanner {
         Scanner { sees_global, ..Scanner::new() }
     }
 
+    /// At the start of a message whose parts are looked for and whose envelopes are not: those of the tree are empty.
+    pub fn without_envelopes() -> Scanner {
+        Scanner { wants_envelopes: false, ..Scanner::new() }
+    }
+
     /// The next bytes of the message, cut anywhere.
     pub fn push(&mut self, block: &[u8]) {
         let mut rest = block;
         while !rest.is_empty() {
-            if self.state == State::Body && self.open.is_empty() && self.head.is_empty() {
-                // Nobody waits for a boundary: what is left is body.
-                return self.count(rest);
+            if self.state == State::Body && self.head.is_empty() {
+                if self.open.is_empty() {
+                    // Nobody waits for a boundary: what is left is body.
+                    return self.count(rest);
+                }
+                let skipped = if self.in_line { 0 } else { before_dashes(rest) };
+                if skipped > 0 {
+                    self.count(&rest[..skipped]);
+                    rest = &rest[skipped..];
+                    continue;
+                }
             }
             let end = memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1);
             let (piece, behind) = rest.split_at(end);
@@ -178,13 +197,17 @@ impl Scanner {
     }
 
     fn count(&mut self, bytes: &[u8]) {
-        for lf in memchr::memchr_iter(b'\n', bytes) {
-            let before = if lf == 0 { self.last_byte } else { bytes[lf - 1] };
+        if let Some(last) = memrchr(b'\n', bytes) {
+            let (lines, bare) = line_ends(bytes, self.last_byte);
+            let before = if last == 0 { self.last_byte } else { bytes[last - 1] };
             let is_bare = before != b'\r';
-            let offset = self.at.offset + lf as u64 - u64::from(!is_bare);
-            self.before_line_end = Position { offset, lines: self.at.lines, bare: self.at.bare };
-            self.at.lines += 1;
-            self.at.bare += u64::from(is_bare);
+            self.before_line_end = Position {
+                offset: self.at.offset + last as u64 - u64::from(!is_bare),
+                lines: self.at.lines + lines - 1,
+                bare: self.at.bare + bare - u64::from(is_bare),
+            };
+            self.at.lines += lines;
+            self.at.bare += bare;
         }
         self.at.offset += bytes.len() as u64;
         self.last_byte = bytes.last().copied().unwrap_or(self.last_byte);
@@ -279,7 +302,7 @@ impl Scanner {
         part.header.end = self.at;
         part.body = Span { start: self.at, end: self.at };
         part.content = Content::parse(&self.header, in_multipart);
-        if part.envelope.is_some() {
+        if self.wants_envelopes && part.envelope.is_some() {
             part.envelope = Some(Box::new(Envelope::parse(&self.header)));
         }
         self.kept += self.header.len();
@@ -332,6 +355,23 @@ impl Scanner {
             self.parts[parent].content.media.as_ref().is_some_and(|media| media.is("multipart", "digest"))
         })
     }
+}
+
+/// Bytes at the beginning of `lines` that are whole lines of which none begins with two dashes: none of them is a boundary.
+fn before_dashes(lines: &[u8]) -> usize {
+    if lines.starts_with(b"-") {
+        return 0;
+    }
+    static DASHES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\n--"));
+    DASHES.find(lines).or_else(|| memrchr(b'\n', lines)).map_or(0, |lf| lf + 1)
+}
+
+/// Line ends in `bytes`, and those of them that are LF alone; `last` is the byte before.
+fn line_ends(bytes: &[u8], last: u8) -> (u64, u64) {
+    let lines = memchr_iter(b'\n', bytes).count();
+    let across = usize::from(last == b'\r' && bytes.first() == Some(&b'\n'));
+    let inside = if memchr(b'\r', bytes).is_some() { memmem::find_iter(bytes, b"\r\n").count() } else { 0 };
+    (lines as u64, (lines - inside - across) as u64)
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub mod metadata;
 mod mounts;
 mod name;
 mod open;
+mod prehashed;
 mod process;
 pub mod quota;
 pub mod record;
@@ -46,7 +47,7 @@ const DIR_MODE: u32 = 0o700;
 
 pub use error::{Error, Result};
 pub use home::{Assumed, Home, Layout, Owner};
-pub use mailbox::{Change, Copying, Mailbox, Message, NewMessage, Pop3Lock, Reader, Status, Tour, Visited};
+pub use mailbox::{Change, Copying, Mailbox, Message, NewMessage, Pop3Lock, Reader, Since, Status, Tour, Visited};
 pub use name::{Name, Role};
 pub use stores::{Settings, Store, Stores};
 pub use tree::{Charset, Folder};

@@ -1,22 +1,25 @@
 //! SORT and UID SORT (RFC 5256), with result options (ESORT, RFC 5267 section 3) and display names (RFC 5957).
 //!
-//! Searches, then collects what is compared, then sorts; all in steps, and a big sort as slow work, beside the sessions' threads.
+//! Searches, then collects what is compared and not known from an earlier SORT, then sorts; all in steps, and a big sort as slow work, beside
+//! the sessions' threads.
 
 use crate::imap::cmd::search::{Outcome, Told, no_update, refuse};
 use crate::imap::context::{Context, Selected};
 use crate::imap::gathering::Gathering;
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::parse::returns::Returns;
-use crate::imap::parse::sort::SortKey;
+use crate::imap::parse::sort::{Criterion, SortKey};
 use crate::imap::reply::Reply;
 use crate::imap::search::Program;
 use crate::imap::searching::Searching;
-use crate::imap::sort::Keys;
-use crate::store::{self, cache::Facts};
+use crate::imap::sort::{Keys, Sorted};
+use crate::store::{self, Since, cache::Facts};
 use crate::wire::Out;
 
-/// Messages that are sorted in a step: two milliseconds of comparing. More are slow work.
-const AT_ONCE: usize = 20_000;
+/// Messages whose keys are compared in a step: some milliseconds. More are slow work.
+const COMPARED_AT_ONCE: usize = 20_000;
+/// Messages that are sorted in a step by ranks which the folder keeps.
+const SORTED_AT_ONCE: usize = 200_000;
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;
@@ -39,15 +42,13 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     }
     // The first in order may be any: nothing ends a search early.
     let searching = Searching::new(program, None);
-    let keys = Keys::new(criteria);
-    let gathering = Gathering::new(keys.wants());
     let sort = Sort {
         tag: call.tag.to_owned(),
         by_uid: call.uid,
         returns,
         modseq: searching.program().asks_modseq(),
-        stage: Stage::Search(Box::new(searching), keys),
-        gathering,
+        since: call.context.selected()?.mailbox.since(),
+        stage: Stage::Search(Box::new(searching), criteria),
         failed: None,
     };
     Ok(Begun::Job(Box::new(sort)))
@@ -59,46 +60,55 @@ struct Sort {
     returns: Option<Returns>,
     /// Tell the mod-sequence.
     modseq: bool,
+    /// What is found out is of this moment.
+    since: Since,
     stage: Stage,
-    gathering: Gathering,
     /// The first error.
     failed: Option<Reply>,
 }
 
 enum Stage {
-    Search(Box<Searching>, Keys),
-    Gather(Vec<u32>, Keys),
-    /// Slow work sorts.
-    Wait,
+    Search(Box<Searching>, Vec<Criterion>),
+    /// The result, as message numbers.
+    Gather(Vec<u32>, Box<(Keys, Gathering)>),
+    /// Slow work sorts the result.
+    Wait(Vec<u32>),
     Tell(Told),
+    Over,
 }
 
 impl Job for Sort {
     fn step(&mut self, context: &mut Context, wake: Wake, out: &mut Out) -> Result<Progress, Reply> {
         let selected = context.selected()?;
-        match std::mem::replace(&mut self.stage, Stage::Wait) {
-            Stage::Search(mut searching, keys) => {
-                if searching.step(selected, Some(&self.tag), out)? {
-                    let (numbers, failed) = searching.finish();
-                    self.failed = failed;
-                    self.stage = Stage::Gather(numbers, keys);
-                } else {
-                    self.stage = Stage::Search(searching, keys);
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Search(mut searching, criteria) => {
+                if !searching.step(selected, Some(&self.tag), out)? {
+                    self.stage = Stage::Search(searching, criteria);
+                    return Ok(Progress::Continue);
                 }
-                Ok(Progress::Continue)
+                let (numbers, failed) = searching.finish();
+                self.failed = failed;
+                let uids: Vec<u32> = numbers.iter().filter_map(|number| selected.view.uid(*number)).collect();
+                let keys = Keys::new(criteria, &selected.mailbox, &uids);
+                match keys.wants() {
+                    None => Ok(self.sort(selected, numbers, keys, out)),
+                    Some(wants) => {
+                        self.stage = Stage::Gather(numbers, Box::new((keys, Gathering::new(wants))));
+                        Ok(Progress::Continue)
+                    }
+                }
             }
-            Stage::Gather(numbers, mut keys) => match self.gather(selected, &numbers, &mut keys) {
+            Stage::Gather(numbers, mut gather) => match self.gather(selected, &numbers, &mut gather) {
+                Ok(true) => Ok(self.sort(selected, numbers, gather.0, out)),
                 Ok(false) => {
-                    self.stage = Stage::Gather(numbers, keys);
+                    self.stage = Stage::Gather(numbers, gather);
                     Ok(Progress::Continue)
                 }
-                Ok(true) if keys.count() > AT_ONCE => Ok(Progress::Work(Box::new(move || Box::new(keys.sorted())))),
-                Ok(true) => Ok(self.tell(selected, &keys.sorted(), out)),
                 Err(reply) => Err(refuse(selected, self.returns, reply)),
             },
-            Stage::Wait => match wake {
-                Wake::Answer(answer) => match answer.downcast::<Vec<u32>>() {
-                    Ok(numbers) => Ok(self.tell(selected, &numbers, out)),
+            Stage::Wait(numbers) => match wake {
+                Wake::Answer(answer) => match answer.downcast::<Sorted>() {
+                    Ok(sorted) => Ok(self.tell(selected, &numbers, *sorted, out)),
                     Err(_) => Err(Reply::no("SERVERBUG", "Sorting failed")),
                 },
                 _ => Err(Reply::no("SERVERBUG", "Sorting failed")),
@@ -108,22 +118,27 @@ impl Job for Sort {
                 self.stage = Stage::Tell(told);
                 Ok(progress)
             }
+            Stage::Over => Err(Reply::no("SERVERBUG", "Sorting failed")),
         }
     }
 }
 
 impl Sort {
     /// Collect the keys of some messages. Returns whether all are done.
-    fn gather(&mut self, selected: &Selected, numbers: &[u32], keys: &mut Keys) -> Result<bool, Reply> {
+    fn gather(
+        &mut self,
+        selected: &Selected,
+        numbers: &[u32],
+        (keys, gathering): &mut (Keys, Gathering),
+    ) -> Result<bool, Reply> {
         let mailbox = &selected.mailbox;
-        let (dates, sizes) = (keys.uses(SortKey::Arrival) || keys.uses(SortKey::Date), keys.uses(SortKey::Size));
+        let (dates, sizes) = (keys.lacks(SortKey::Arrival) || keys.lacks(SortKey::Date), keys.lacks(SortKey::Size));
         let mut failed = None;
-        let add = |number: u32, facts: Option<&Facts<'_>>| {
-            let uid = selected.view.uid(number).unwrap_or(0);
+        let add = |row: u32, uid: u32, facts: Option<&Facts<'_>>| {
             let date = if dates { mailbox.internal_date(uid) } else { Ok(0) };
             let size = if sizes { mailbox.wire_size(uid) } else { Ok(0) };
             match (date, size) {
-                (Ok(date), Ok(size)) => keys.add(number, date, size, facts),
+                (Ok(date), Ok(size)) => keys.add(row, uid, date, size, facts),
                 (Err(store::Error::Gone), _) | (_, Err(store::Error::Gone)) => true,
                 (Err(error), _) | (_, Err(error)) => {
                     failed.get_or_insert(Reply::from(error));
@@ -131,15 +146,29 @@ impl Sort {
                 }
             }
         };
-        let done = self.gathering.step(selected, numbers, add);
-        self.failed = self.failed.take().or(failed).or(self.gathering.failed.take());
+        let done = gathering.step(selected, numbers, add);
+        self.failed = self.failed.take().or(failed).or(gathering.failed.take());
         done
     }
 
+    /// Put the result in order, at once if that takes some milliseconds at most.
+    fn sort(&mut self, selected: &mut Selected, numbers: Vec<u32>, keys: Keys, out: &mut Out) -> Progress {
+        let count = numbers.len();
+        if keys.count() > COMPARED_AT_ONCE || count > SORTED_AT_ONCE {
+            self.stage = Stage::Wait(numbers);
+            return Progress::Work(Box::new(move || Box::new(keys.sorted(count))));
+        }
+        self.tell(selected, &numbers, keys.sorted(count), out)
+    }
+
     /// Begin to tell the result.
-    fn tell(&mut self, selected: &mut Selected, numbers: &[u32], out: &mut Out) -> Progress {
+    fn tell(&mut self, selected: &mut Selected, numbers: &[u32], sorted: Sorted, out: &mut Out) -> Progress {
+        for (key, ranks) in sorted.ranks {
+            selected.mailbox.keep_ranks(self.since, key, ranks);
+        }
+        let numbers: Vec<u32> = sorted.places.into_iter().map(|place| numbers[place as usize]).collect();
         let outcome = Outcome {
-            numbers,
+            numbers: &numbers,
             by_uid: self.by_uid,
             modseq: self.modseq,
             returns: self.returns,

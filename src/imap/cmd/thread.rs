@@ -1,6 +1,9 @@
 //! THREAD and UID THREAD (RFC 5256), with the algorithms ORDEREDSUBJECT, REFERENCES and REFS.
 //!
-//! Searches, then learns who refers to whom, then threads; all in steps, and a big result as slow work, beside the sessions' threads.
+//! Searches, then learns who refers to whom if the folder does not know that from an earlier THREAD, then threads; all in steps, and a big result
+//! as slow work, beside the sessions' threads.
+
+use std::sync::Arc;
 
 use crate::imap::context::{Context, Selected};
 use crate::imap::gathering::Gathering;
@@ -10,11 +13,12 @@ use crate::imap::reply::Reply;
 use crate::imap::search::Program;
 use crate::imap::searching::Searching;
 use crate::imap::thread::{Threads, TooMuch};
-use crate::store;
+use crate::store::cache::Kindred;
+use crate::store::{self, Since};
 use crate::wire::Out;
 
 /// Messages that are threaded in a step: some milliseconds. More are slow work.
-const AT_ONCE: usize = 10_000;
+const AT_ONCE: usize = 20_000;
 /// Bytes of the response that are written at once.
 const PIECE: usize = 64 * 1024;
 
@@ -31,8 +35,8 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         tag: call.tag.to_owned(),
         algorithm,
         by_uid: call.uid,
+        since: call.context.selected()?.mailbox.since(),
         stage: Stage::Search(Box::new(Searching::new(program, None))),
-        gathering: Gathering::new(Threads::wants(algorithm)),
         failed: None,
     };
     Ok(Begun::Job(Box::new(thread)))
@@ -42,46 +46,57 @@ struct Thread {
     tag: String,
     algorithm: Algorithm,
     by_uid: bool,
+    /// What is found out is of this moment.
+    since: Since,
     stage: Stage,
-    gathering: Gathering,
     /// The first error.
     failed: Option<Reply>,
 }
 
 enum Stage {
     Search(Box<Searching>),
-    Gather(Vec<u32>, Threads),
+    /// The result, as message numbers.
+    Gather(Vec<u32>, Box<(Kindred, Gathering)>),
     /// Slow work threads.
     Wait,
     /// The response, and how much of it is written.
-    Tell(String, usize),
+    Tell(Vec<u8>, usize),
 }
 
 /// The response.
-type Line = Result<String, TooMuch>;
+type Line = Result<Vec<u8>, TooMuch>;
 
 impl Job for Thread {
     fn step(&mut self, context: &mut Context, wake: Wake, out: &mut Out) -> Result<Progress, Reply> {
         let selected = context.selected()?;
         match std::mem::replace(&mut self.stage, Stage::Wait) {
             Stage::Search(mut searching) => {
-                if searching.step(selected, Some(&self.tag), out)? {
-                    let (numbers, failed) = searching.finish();
-                    self.failed = failed;
-                    self.stage = Stage::Gather(numbers, Threads::default());
-                } else {
+                if !searching.step(selected, Some(&self.tag), out)? {
                     self.stage = Stage::Search(searching);
-                }
-                Ok(Progress::Continue)
-            }
-            Stage::Gather(numbers, mut threads) => {
-                if !self.gather(selected, &numbers, &mut threads)? {
-                    self.stage = Stage::Gather(numbers, threads);
                     return Ok(Progress::Continue);
                 }
-                let (algorithm, big) = (self.algorithm, threads.count() > AT_ONCE);
-                let work = move || -> Line { threads.build(algorithm).map(|forest| forest.write()) };
-                if big { Ok(Progress::Work(Box::new(move || Box::new(work())))) } else { self.tell(work(), out) }
+                let (numbers, failed) = searching.finish();
+                self.failed = failed;
+                let uids: Vec<u32> = numbers.iter().filter_map(|number| selected.view.uid(*number)).collect();
+                if let Some(kin) = selected.mailbox.kin()
+                    && let Some(places) = kin.places(&uids)
+                {
+                    let names = if self.by_uid { uids } else { numbers };
+                    return self.thread(Threads::new(kin, places.into_iter().zip(names).collect()), out);
+                }
+                self.stage = Stage::Gather(numbers, Box::new((Kindred::default(), Gathering::new(Kindred::WANTS))));
+                Ok(Progress::Continue)
+            }
+            Stage::Gather(numbers, mut gather) => {
+                if !self.gather(selected, &numbers, &mut gather)? {
+                    self.stage = Stage::Gather(numbers, gather);
+                    return Ok(Progress::Continue);
+                }
+                let kin = Arc::new(gather.0.finish());
+                selected.mailbox.keep_kin(self.since, &kin);
+                let name = |uid: &u32| if self.by_uid { Some(*uid) } else { selected.view.number(*uid) };
+                let names: Vec<u32> = kin.uids().iter().filter_map(name).collect();
+                self.thread(Threads::new(kin, (0..).zip(names).collect()), out)
             }
             Stage::Wait => match wake {
                 Wake::Answer(answer) => match answer.downcast::<Line>() {
@@ -97,15 +112,19 @@ impl Job for Thread {
 
 impl Thread {
     /// Learn of some messages. Returns whether all are done.
-    fn gather(&mut self, selected: &Selected, numbers: &[u32], threads: &mut Threads) -> Result<bool, Reply> {
-        let (mailbox, by_uid) = (&selected.mailbox, self.by_uid);
+    fn gather(
+        &mut self,
+        selected: &Selected,
+        numbers: &[u32],
+        (kindred, gathering): &mut (Kindred, Gathering),
+    ) -> Result<bool, Reply> {
         let mut failed = None;
-        let done = self.gathering.step(selected, numbers, |number, facts| {
+        let done = gathering.step(selected, numbers, |_, uid, facts| {
             let Some(facts) = facts else { return true };
             // RFC 5256 2.2: without a sent date the INTERNALDATE.
-            let date = if facts.sent().is_some() { Ok(0) } else { mailbox.internal_date(facts.uid()) };
+            let date = if facts.sent().is_some() { Ok(0) } else { selected.mailbox.internal_date(uid) };
             match date {
-                Ok(date) => threads.add(if by_uid { facts.uid() } else { number }, date, facts),
+                Ok(date) => kindred.add(date, facts),
                 Err(store::Error::Gone) => true,
                 Err(error) => {
                     failed.get_or_insert(Reply::from(error));
@@ -113,8 +132,15 @@ impl Thread {
                 }
             }
         });
-        self.failed = self.failed.take().or(failed).or(self.gathering.failed.take());
+        self.failed = self.failed.take().or(failed).or(gathering.failed.take());
         done
+    }
+
+    /// Thread the result, at once if that takes some milliseconds at most.
+    fn thread(&mut self, threads: Threads, out: &mut Out) -> Result<Progress, Reply> {
+        let (algorithm, big) = (self.algorithm, threads.count() > AT_ONCE);
+        let work = move || -> Line { threads.build(algorithm).map(|forest| forest.write()) };
+        if big { Ok(Progress::Work(Box::new(move || Box::new(work())))) } else { self.tell(work(), out) }
     }
 
     fn tell(&mut self, line: Line, out: &mut Out) -> Result<Progress, Reply> {
@@ -123,9 +149,8 @@ impl Thread {
     }
 
     /// Write until the output is full.
-    fn write(&mut self, line: String, mut written: usize, out: &mut Out) -> Progress {
+    fn write(&mut self, line: Vec<u8>, mut written: usize, out: &mut Out) -> Progress {
         while !out.full() && written < line.len() {
-            // It is ASCII.
             let end = line.len().min(written + PIECE);
             out.put(&line[written..end]);
             written = end;

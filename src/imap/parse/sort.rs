@@ -6,32 +6,10 @@
 //! ```
 
 use super::{Cursor, Result};
+pub use crate::store::cache::SortKey;
 
 /// Criteria in one command. There are nine keys; one that comes again decides nothing more.
 const MAX_CRITERIA: usize = 20;
-
-/// By what messages are sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SortKey {
-    /// INTERNALDATE.
-    Arrival,
-    /// Local part of the first Cc.
-    Cc,
-    /// When it was sent.
-    Date,
-    /// Local part of the first From.
-    From,
-    /// Bytes.
-    Size,
-    /// Base subject.
-    Subject,
-    /// Local part of the first To.
-    To,
-    /// Name of the first From (RFC 5957).
-    DisplayFrom,
-    /// Name of the first To (RFC 5957).
-    DisplayTo,
-}
 
 /// A key and its direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

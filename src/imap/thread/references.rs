@@ -5,42 +5,38 @@
 //! A link is not made if it would close a loop; to know that, one climbs from the parent up. A message without children closes none, which
 //! spares nearly every climb; mail that was made to make us climb ends at [`MAX_CLIMBS`].
 
-use std::collections::HashMap;
-
-use super::forest::{Forest, Node};
-use super::{Message, Threads, TooMuch};
+use super::forest::{Forest, NONE, Node};
+use super::{Threads, TooMuch};
+use crate::store::cache::Relative;
 
 /// Steps up in one command: a tenth of a second's work. Real mailboxes of 100,000 messages take some hundred thousand.
 pub(super) const MAX_CLIMBS: u64 = 50_000_000;
-/// No node.
-const NONE: u32 = u32::MAX;
-
 /// Who is whose parent: ids first, in the order of their numbers, then messages without an id of their own.
 struct Links {
     parents: Vec<u32>,
     /// How many have it as their parent.
     children: Vec<u32>,
-    /// The message, as a place in [`Threads::messages`].
-    messages: Vec<u32>,
+    /// The message, as a row of [`Threads`].
+    rows: Vec<u32>,
     climbs: u64,
 }
 
 impl Links {
     fn new(ids: usize) -> Links {
-        Links { parents: vec![NONE; ids], children: vec![0; ids], messages: vec![NONE; ids], climbs: MAX_CLIMBS }
+        Links { parents: vec![NONE; ids], children: vec![0; ids], rows: vec![NONE; ids], climbs: MAX_CLIMBS }
     }
 
     /// The node of a message. RFC 5256 step 1.A: an id belongs to the first message that has it.
-    fn node(&mut self, message: &Message, place: u32) -> u32 {
-        if let Some(id) = message.id
-            && self.messages[id as usize] == NONE
+    fn node(&mut self, message: &Relative, row: u32) -> u32 {
+        if let Some(id) = message.id()
+            && self.rows[id as usize] == NONE
         {
-            self.messages[id as usize] = place;
+            self.rows[id as usize] = row;
             return id;
         }
         self.parents.push(NONE);
         self.children.push(0);
-        self.messages.push(place);
+        self.rows.push(row);
         // Messages and their references were counted in 32 bits.
         (self.parents.len() - 1) as u32
     }
@@ -73,17 +69,17 @@ impl Links {
     }
 
     fn is_dummy(&self, node: u32) -> bool {
-        self.messages[node as usize] == NONE
+        self.rows[node as usize] == NONE
     }
 }
 
 pub(super) fn build(threads: &Threads, by_subject: bool) -> Result<Forest, TooMuch> {
-    let mut links = Links::new(threads.ids.numbers.len());
+    let mut links = Links::new(threads.kin.ids());
     // Step 1.
-    for (place, message) in (0..).zip(&threads.messages) {
-        let node = links.node(message, place);
+    for row in (0..).take(threads.count()) {
+        let node = links.node(threads.message(row), row);
         let mut last = NONE;
-        for reference in &threads.references[message.references.clone()] {
+        for reference in threads.references(row) {
             // 1.A: a link that is there already stays.
             if last != NONE && links.parents[*reference as usize] == NONE {
                 links.link(last, *reference)?;
@@ -105,7 +101,7 @@ pub(super) fn build(threads: &Threads, by_subject: bool) -> Result<Forest, TooMu
     }
     if by_subject {
         forest.sort_roots();
-        merge_subjects(threads, &mut forest);
+        merge_subjects(threads, &links.rows, &mut forest);
         forest.sort_roots();
     } else {
         sort_by_newest(&mut forest);
@@ -115,11 +111,8 @@ pub(super) fn build(threads: &Threads, by_subject: bool) -> Result<Forest, TooMu
 
 /// Steps 2 and 3: a forest of messages, with dummies only where a root has several children. Nodes have the same numbers as links.
 fn pruned(threads: &Threads, links: &Links) -> Forest {
-    let node = |place: &u32| match threads.messages.get(*place as usize) {
-        Some(message) => Node { name: Some(message.name), date: message.date, children: Vec::new() },
-        None => Node::default(),
-    };
-    let mut forest = Forest { nodes: links.messages.iter().map(node).collect(), roots: Vec::new() };
+    let node = |row: &u32| if *row == NONE { Node::new(0, 0) } else { threads.node(*row) };
+    let mut forest = Forest::of(links.rows.iter().map(node).collect());
     // For a dummy: the message above it, or the topmost dummy. Filled on the way, so that no way is gone twice.
     let mut anchors = vec![NONE; links.parents.len()];
     let mut way = Vec::new();
@@ -146,70 +139,67 @@ fn pruned(threads: &Threads, links: &Links) -> Forest {
             above = next;
         }
         way.drain(..).for_each(|passed| anchors[passed as usize] = above);
-        forest.nodes[above as usize].children.push(node);
+        forest.adopt(above, node);
     }
     // A dummy with one child gives its place to it.
     for root in 0..forest.roots.len() {
-        let node = &forest.nodes[forest.roots[root] as usize];
-        if let (None, [only]) = (node.name, &node.children[..]) {
-            forest.roots[root] = *only;
+        let node = forest.roots[root];
+        if let (true, Some(only)) = (forest.node(node).is_dummy(), forest.only_child(node)) {
+            forest.roots[root] = only;
         }
     }
     forest
 }
 
-/// Step 5. Roots and their children are sorted.
-fn merge_subjects(threads: &Threads, forest: &mut Forest) {
-    // The names of messages are ascending, and that is how a node finds its message again.
-    let find = |name: Option<u32>| {
-        let found = threads.messages.binary_search_by_key(&name?, |message| message.name).ok()?;
-        threads.messages.get(found)
+/// A root in step 5.
+#[derive(Clone, Copy)]
+struct Root {
+    node: u32,
+    subject: u32,
+    is_reply: bool,
+}
+
+/// Step 5. Roots and their children are sorted; `rows` has the message of each node.
+fn merge_subjects(threads: &Threads, rows: &[u32], forest: &mut Forest) {
+    // 5.A: of a dummy its first child's.
+    let root = |node: &u32| {
+        let shown = if forest.node(*node).is_dummy() { forest.node(*node).child } else { *node };
+        let message = rows.get(shown as usize).filter(|row| **row != NONE).map(|row| threads.message(*row));
+        let (subject, is_reply) = message.map_or((0, false), |message| (message.subject, message.is_reply));
+        Root { node: *node, subject, is_reply }
     };
-    let shown = |forest: &Forest, root: u32| {
-        let node = &forest.nodes[root as usize];
-        let name = node.name.or_else(|| forest.nodes[*node.children.first()? as usize].name);
-        find(name).map_or((0, false), |message| (message.subject, message.is_reply))
-    };
-    let roots: Vec<(u32, u32, bool)> = forest
-        .roots
-        .iter()
-        .map(|root| {
-            let (subject, is_reply) = shown(forest, *root);
-            (*root, subject, is_reply)
-        })
-        .collect();
-    // 5.B: for each subject the root that stands for it, and whether that is a reply.
-    let mut table: HashMap<u32, (u32, bool)> = HashMap::new();
-    let is_dummy = |forest: &Forest, root: u32| forest.nodes[root as usize].name.is_none();
-    for (root, subject, is_reply) in roots.iter().filter(|root| root.1 != 0) {
-        let (there, there_is_reply) = *table.entry(*subject).or_insert((*root, *is_reply));
-        if there != *root && !is_dummy(forest, there) && (is_dummy(forest, *root) || there_is_reply && !is_reply) {
-            table.insert(*subject, (*root, *is_reply));
+    let roots: Vec<Root> = forest.roots.iter().map(root).filter(|root| root.subject != 0).collect();
+    // 5.B: for each subject the root that stands for it.
+    let mut table: Vec<Option<Root>> = vec![None; threads.kin.subjects()];
+    for root in &roots {
+        let there = table[root.subject as usize].get_or_insert(*root);
+        let dummy_or_original = forest.node(root.node).is_dummy() || there.is_reply && !root.is_reply;
+        if there.node != root.node && !forest.node(there.node).is_dummy() && dummy_or_original {
+            *there = *root;
         }
     }
     // 5.C.
-    let mut touched = Vec::new();
-    let mut gone = Vec::new();
-    for (root, subject, is_reply) in roots.into_iter().filter(|root| root.1 != 0) {
-        let Some((there, there_is_reply)) = table.get(&subject).copied().filter(|there| there.0 != root) else {
-            continue;
-        };
-        gone.push(root);
-        if is_dummy(forest, there) && is_dummy(forest, root) {
-            let children = std::mem::take(&mut forest.nodes[root as usize].children);
-            forest.nodes[there as usize].children.extend(children);
-            touched.push(there);
-        } else if is_dummy(forest, there) || is_reply && !there_is_reply {
-            forest.nodes[there as usize].children.push(root);
-            touched.push(there);
+    let (mut touched, mut gone) = (Vec::new(), Vec::new());
+    for root in roots {
+        let Some(there) = table[root.subject as usize].filter(|there| there.node != root.node) else { continue };
+        gone.push(root.node);
+        let there_is_dummy = forest.node(there.node).is_dummy();
+        if there_is_dummy && forest.node(root.node).is_dummy() {
+            forest.hand_over(root.node, there.node);
+            touched.push(there.node);
+        } else if there_is_dummy || root.is_reply && !there.is_reply {
+            forest.adopt(there.node, root.node);
+            touched.push(there.node);
         } else {
             // Nodes are fewer than 2^32: they were counted in 32 bits, and each merge takes a root away.
             let dummy = forest.nodes.len() as u32;
-            forest.nodes.push(Node { children: vec![there, root], ..Node::default() });
+            forest.nodes.push(Node::new(0, 0));
+            forest.adopt(dummy, root.node);
+            forest.adopt(dummy, there.node);
             forest.roots.push(dummy);
-            gone.push(there);
+            gone.push(there.node);
             touched.push(dummy);
-            table.insert(subject, (dummy, false));
+            table[root.subject as usize] = Some(Root { node: dummy, is_reply: false, ..there });
         }
     }
     gone.sort_unstable();
@@ -222,14 +212,16 @@ fn merge_subjects(threads: &Threads, forest: &mut Forest) {
 
 /// REFS: threads in the order of their newest messages.
 fn sort_by_newest(forest: &mut Forest) {
-    let newest = |root: u32| {
-        let (mut latest, mut left) = (i64::MIN, vec![root]);
+    let mut left = Vec::new();
+    let mut newest = |root: u32| {
+        let mut latest = i64::MIN;
+        left.push(root);
         while let Some(node) = left.pop() {
-            let node = &forest.nodes[node as usize];
-            if node.name.is_some() {
+            let node = forest.node(node);
+            if !node.is_dummy() {
                 latest = latest.max(node.date);
             }
-            left.extend(&node.children);
+            left.extend(forest.children(node));
         }
         latest
     };

@@ -3,22 +3,32 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::store::cache::Kindred;
 use proptest::prelude::*;
 
 /// A message: date, id, references, subject, is it a reply.
 type Mail<'a> = (i64, &'a str, &'a str, &'a str, bool);
 
 fn threads(mails: &[Mail<'_>]) -> Threads {
-    let mut threads = Threads::default();
-    for (n, (date, id, references, subject, is_reply)) in mails.iter().enumerate() {
+    let mut kindred = Kindred::default();
+    for (n, (date, id, references, subject, is_reply)) in (1..).zip(mails) {
         let references = references.split_whitespace().map(str::as_bytes);
-        assert!(threads.add_message(n as u32 + 1, *date, id.as_bytes(), references, subject.as_bytes(), *is_reply));
+        assert!(kindred.add_message(n, *date, id.as_bytes(), references, subject.as_bytes(), *is_reply));
     }
-    threads
+    all(kindred)
+}
+
+/// All of them, named by numbers.
+fn all(kindred: Kindred) -> Threads {
+    let kin = kindred.finish();
+    let rows = (0..).zip(1..).take(kin.count()).collect();
+    Threads::new(Arc::new(kin), rows)
 }
 
 fn told(mails: &[Mail<'_>], algorithm: Algorithm) -> String {
-    threads(mails).build(algorithm).unwrap().write()["* THREAD".len()..].trim_start().to_owned()
+    String::from_utf8_lossy(&threads(mails).build(algorithm).unwrap().write()["* THREAD".len()..])
+        .trim_start()
+        .to_owned()
 }
 
 #[test]
@@ -95,15 +105,15 @@ fn refs() {
 #[test]
 fn a_long_thread_costs_no_climbs_and_a_malicious_one_ends() {
     let names: Vec<String> = (0..100_000).map(|n| n.to_string()).collect();
-    let mut chain = Threads::default();
+    let mut chain = Kindred::default();
     for n in 0..names.len() {
         let parent = n.checked_sub(1).map(|parent| names[parent].as_bytes());
         chain.add_message(n as u32 + 1, n as i64, names[n].as_bytes(), parent.into_iter(), b"", false);
     }
-    let text = chain.build(Algorithm::References).unwrap().write();
+    let text = String::from_utf8(all(chain).build(Algorithm::References).unwrap().write()).unwrap();
     assert!(text.starts_with("* THREAD (1 2 3 ") && text.ends_with(" 100000)"));
     // Each climbs over all that came before, in vain.
-    let mut evil = Threads::default();
+    let mut evil = Kindred::default();
     let mut name = 0;
     let mut add = |id: &str, references: &[&str]| {
         name += 1;
@@ -117,7 +127,7 @@ fn a_long_thread_costs_no_climbs_and_a_malicious_one_ends() {
         add(&own, &[&child, &format!("x{n}")]);
         add(&child, &["19999"]);
     }
-    assert!(evil.build(Algorithm::Refs).is_err());
+    assert!(all(evil).build(Algorithm::Refs).is_err());
 }
 
 /// The algorithm of the RFC with names, maps and recursion.

@@ -17,6 +17,7 @@ use super::batch::{Batch, HEAD, Kind, MAX_ROWS, ROW, Row, Writer};
 use super::digest::Digest;
 use super::facts::{Half, Wants};
 use super::index::{Index, Place};
+use super::ranks::Kept;
 use super::window::Window;
 use crate::fsio;
 
@@ -35,6 +36,7 @@ pub(crate) struct Cache {
     path: PathBuf,
     uid_validity: u32,
     known: Mutex<Option<Arc<Known>>>,
+    kept: Mutex<Kept>,
 }
 
 /// One file, as far as it was read.
@@ -69,7 +71,7 @@ pub(crate) fn key_number(key: &[u8]) -> u64 {
 impl Cache {
     /// The cache of the folder in `dir`. Reads nothing yet.
     pub(crate) fn new(dir: &Path, uid_validity: u32) -> Cache {
-        Cache { path: dir.join(FILE), uid_validity, known: Mutex::new(None) }
+        Cache { path: dir.join(FILE), uid_validity, known: Mutex::new(None), kept: Mutex::default() }
     }
 
     fn known(&self) -> MutexGuard<'_, Option<Arc<Known>>> {
@@ -147,6 +149,12 @@ impl Cache {
     /// A UID that was told to nobody for good means another message now: compare all records with their messages again.
     pub(crate) fn forget(&self) {
         *self.known() = None;
+        self.kept().forget();
+    }
+
+    /// What is kept in memory.
+    pub(crate) fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keep what was found out; ascending by UID. If that cannot be written now (another process writes, disk full), it is not kept.

@@ -15,7 +15,8 @@
 //! Deliveries do not write here: at delivery a message has no UID yet, and most folders that mail comes into are not looked at before
 //! more comes. The first look at new mail finds it in the page cache and costs one open and one read.
 //!
-//! Memory: [`index`], 8 bytes a message and half; no file is kept open between two visits.
+//! Memory: [`index`], 8 bytes a message and half; no file is kept open between two visits. Whoever sorted or threaded most of a folder leaves the
+//! result here in numbers ([`Ranks`], [`Kin`]) for as long as the folder is open.
 
 mod batch;
 mod coding;
@@ -23,6 +24,8 @@ pub(crate) mod digest;
 mod facts;
 mod file;
 mod index;
+mod kin;
+mod ranks;
 mod tree;
 mod window;
 
@@ -30,6 +33,8 @@ pub use digest::is_kept;
 pub use facts::{Facts, SortKeys, ThreadKeys, Wants};
 pub(crate) use file::{Cache, Identity, Opened, key_number};
 pub(crate) use index::Place;
+pub use kin::{Kin, Kindred, Relative};
+pub use ranks::{Ranks, SortKey};
 pub(crate) use window::Window;
 
 /// The file's name.

@@ -21,6 +21,7 @@
 //! | `flags`, `remove`, `append`, `copy` | what sessions change |
 //! | `message` | one message's file: open, sizes, dates |
 //! | `facts`, `fill` | what is known of many messages, from the cache or their files |
+//! | `keys` | what SORT and THREAD found out of most messages, in memory |
 //! | `status` | counters |
 //! | `recent` | \Recent, and `new/` to `cur/` |
 //! | `clean` | old files in `tmp/` |
@@ -44,6 +45,7 @@ mod fill;
 mod flags;
 mod history;
 mod kept;
+mod keys;
 mod load;
 mod message;
 mod others;
@@ -75,6 +77,7 @@ pub use self::flags::Change;
 use self::history::History;
 pub use self::kept::Reader;
 use self::kept::{Keeping, Kept};
+pub use self::keys::Since;
 pub use self::message::Pop3Lock;
 use self::pending::Pending;
 pub use self::status::Status;

@@ -10,9 +10,10 @@
 
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault};
 
 use super::super::filename::{self, MessageName};
+use super::super::prehashed::Prehashed;
 use super::super::watch::Which;
 use crate::mail::Flags;
 
@@ -204,7 +205,7 @@ pub(super) fn flags_of(name: &[u8]) -> (Flags, u128) {
 #[derive(Default)]
 struct Index {
     hasher: RandomState,
-    first: HashMap<u64, u32, BuildHasherDefault<Identity>>,
+    first: HashMap<u64, u32, BuildHasherDefault<Prehashed>>,
     /// Second and further messages of one key's hash, with the hash of their base: equal keys with different fields, or a
     /// collision. Normally empty.
     more: BTreeSet<(u64, u64, u32)>,
@@ -262,25 +263,6 @@ impl Index {
         let hash = self.hash(base);
         let more = self.more.range((hash, 0, 0)..=(hash, u64::MAX, u32::MAX)).map(|row| row.2);
         self.first.get(&hash).copied().into_iter().chain(more)
-    }
-}
-
-/// The keys are hashes already.
-#[derive(Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        // Only `write_u64` is ever called for a u64 key.
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
     }
 }
 
