@@ -16,6 +16,7 @@ use super::view::View;
 use crate::clock;
 use crate::mail::header::{self, Field};
 use crate::mail::needle::Needle;
+use crate::mail::plain::{self, has_words};
 use crate::mail::text;
 use crate::mail::{Flags, date};
 use crate::store::{Message, cache};
@@ -239,12 +240,15 @@ impl Program {
 
     /// Make the tests of header fields. The block needs to have those fields only that the tests name.
     pub fn look_at_fields(&self, header: &[u8], known: &mut Known) {
+        // What is nowhere in it is in none of its fields.
+        let is_plain = header.is_ascii() && !has_words(header);
         self.fill(Cost::Header, known, |test| match test {
             Test::Sent(when, limit) => {
                 // RFC 3501 6.4.4: the date as written, disregarding time and zone.
                 let sent = header::find(header, "Date").next().and_then(|field| date::parse(field.value()));
                 sent.is_some_and(|sent| when.holds(sent.date(), *limit))
             }
+            Test::Header(_, needle) if is_plain && !needle.may_be_in(header) => false,
             Test::Header(name, needle) => header::fields(header)
                 .filter(|field| !field.name.is_empty() && field.name.eq_ignore_ascii_case(name))
                 .any(|field| value_has(field.value(), needle)),
@@ -282,6 +286,19 @@ impl Program {
         })
     }
 
+    /// Make the tests of bodies that a whole message decides at a glance: what is nowhere in one that is written as it is read is not in it.
+    pub fn glance(&self, message: &[u8], known: &mut Known) {
+        let mut is_plain = None;
+        for (test, known) in self.tests.iter().zip(known) {
+            if let (Test::Text(needle) | Test::Body(needle), None) = (test, *known)
+                && !needle.may_be_in(message)
+                && *is_plain.get_or_insert_with(|| plain::is_plain(message))
+            {
+                *known = Some(false);
+            }
+        }
+    }
+
     /// Is there a message number in it? Then no expunge may be told meanwhile (RFC 7162 3.2.10.2).
     pub fn has_numbers(&self) -> bool {
         self.tests.iter().any(|test| matches!(test, Test::Numbers(_)))
@@ -309,11 +326,6 @@ impl Program {
             }
         }
     }
-}
-
-/// May there be RFC 2047 words in it?
-fn has_words(header: &[u8]) -> bool {
-    memchr::memmem::find(header, b"=?").is_some()
 }
 
 /// Is the string in the value of a field, as a reader sees it?
@@ -352,6 +364,9 @@ impl HeaderText<'_> {
         if self.is_plain && needle.is_plain() {
             // Nothing is decoded, and no line is put together, that could make or break it.
             return needle.is_in_bytes(self.header);
+        }
+        if self.is_plain && !needle.may_be_in(self.header) {
+            return false;
         }
         needle.is_in(self.decoded.get_or_insert_with(|| text_of_header(self.header)))
     }

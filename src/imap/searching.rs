@@ -29,15 +29,16 @@ const STEP_TIME: Duration = Duration::from_millis(10);
 const STEP_READ: u64 = 2 * 1024 * 1024;
 /// Bytes that a step reads to learn header fields which the store does not know yet.
 const STEP_FIELDS: u64 = 4 * 1024 * 1024;
-/// Messages in the first batch; each is twice as big as the one before, so that a search for one message does not look at hundreds.
+/// Messages in the first batch of a search that may end early; each is twice as big as the one before, so that a search for one message does
+/// not look at hundreds.
 const FIRST_BATCH: usize = 16;
-/// Messages in a batch, at most.
-const MAX_BATCH: usize = 512;
+/// Messages in a batch, at most: as many as a step looks into, so that threads are started once a step.
+const MAX_BATCH: usize = 2048;
 /// Messages between two looks at the clock.
 const BETWEEN_LOOKS: usize = 32;
 /// Bytes of a message that is searched in one go; each thread has as much memory for it.
 const MAX_WHOLE: usize = 1024 * 1024;
-/// Bytes that most messages have.
+/// Bytes that nine messages in ten have less than, so that reading one is a read and a look for more.
 const USUAL: usize = 128 * 1024;
 /// Threads for one search. More than two cores have: some wait for the disk.
 const THREADS: usize = 4;
@@ -105,7 +106,7 @@ impl Searching {
             taken: 0,
             only: None,
             batch: Vec::new(),
-            batch_size: FIRST_BATCH,
+            batch_size: if enough == usize::MAX { MAX_BATCH } else { FIRST_BATCH },
             matching: Vec::new(),
             hunt: None,
             tour: Tour::new(Wants::FIELDS),
@@ -410,19 +411,31 @@ fn judge_file(program: &Program, mut known: Known, file: File, buffer: &mut Vec<
         program.look_at_header(source.header().0, &mut known);
         return Ok(Verdict::Is(program.judge(&known).unwrap_or(false)));
     }
-    buffer.clear();
-    // Once a thread: what nine mails in ten need, so that reading one is a read and a look for more.
-    buffer.reserve(USUAL);
-    file.take(MAX_WHOLE as u64 + 1).read_to_end(buffer)?;
-    if buffer.len() > MAX_WHOLE {
-        return Ok(Verdict::Big);
-    }
-    let header = header::block_len(buffer).unwrap_or(buffer.len());
-    program.look_at_header(&buffer[..header.min(crate::mail::scan::MAX_HEADER)], &mut known);
+    let Some(message) = read_whole(file, buffer)? else { return Ok(Verdict::Big) };
+    let header = header::block_len(message).unwrap_or(message.len());
+    program.look_at_header(&message[..header.min(crate::mail::scan::MAX_HEADER)], &mut known);
     if program.judge(&known).is_none() {
-        hunt::whole(buffer, program, &mut known);
+        hunt::whole(message, program, &mut known);
     }
     Ok(Verdict::Is(program.judge(&known).unwrap_or(false)))
+}
+
+/// A message of [`MAX_WHOLE`] bytes at most; `None` if it is bigger. The buffer keeps its length from one message to the next, so that its
+/// memory is filled with zeros once a thread.
+fn read_whole(mut file: File, buffer: &mut Vec<u8>) -> io::Result<Option<&[u8]>> {
+    let mut len = 0;
+    while len <= MAX_WHOLE {
+        if len == buffer.len() {
+            buffer.resize((len * 2).clamp(USUAL, MAX_WHOLE + 1), 0);
+        }
+        match file.read(&mut buffer[len..]) {
+            Ok(0) => return Ok(Some(&buffer[..len])),
+            Ok(more) => len += more,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(None)
 }
 
 fn fail(failed: &mut Option<Reply>, error: store::Error) {

@@ -141,12 +141,24 @@ impl<'a> Lexer<'a> {
 
 /// May `byte` be in an atom (RFC 5322 section 3.2.3, RFC 6532 section 3.2)?
 pub fn is_atext(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte >= 0x80 || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
+    const OTHERS: u128 = bits(b"!#$%&'*+-/=?^_`{|}~");
+    byte.is_ascii_alphanumeric() || byte >= 0x80 || OTHERS >> byte & 1 == 1
 }
 
 /// May `byte` be in a MIME token? 8-bit bytes may not by RFC 2045; they are kept rather than cut.
 pub fn is_token(byte: u8) -> bool {
-    byte > b' ' && byte != 0x7f && !b"()<>@,;:\\\"/[]?=".contains(&byte)
+    const SPECIALS: u128 = bits(b"()<>@,;:\\\"/[]?=\x7f");
+    byte > b' ' && (byte >= 0x80 || SPECIALS >> byte & 1 == 0)
+}
+
+/// ASCII bytes as bits.
+const fn bits(bytes: &[u8]) -> u128 {
+    let (mut bits, mut n) = (0, 0);
+    while n < bytes.len() {
+        bits |= 1 << bytes[n];
+        n += 1;
+    }
+    bits
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod lex;
 pub mod message_id;
 pub mod needle;
 pub mod part;
+pub mod plain;
 pub mod preview;
 pub mod render;
 pub mod scan;

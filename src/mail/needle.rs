@@ -13,33 +13,17 @@ const RARE: &[u8] = b"~`^{}|\\%$#&;*+!?@[]'\"<>_/()=zqjxkvZQJXKVbwpgfyuBWPGFYU09
 /// Places looked at together: a multiple of what the processor compares at once.
 const LANES: usize = 64;
 
+/// Words of a string that are looked for before it is: each is a pass.
+const MAX_WORDS: usize = 4;
+
 /// A string to look for, in any case.
 pub struct Needle {
     folded: String,
     finder: Finder<'static>,
-    /// For one that folds to ASCII capitals: its two rarest bytes (twice the same, if it has but one). Small letters in what is folded come from
-    /// `ﬁ` and its kin, and are in no ASCII text.
-    rare: Option<[Rare; 2]>,
-}
-
-/// A byte of the string, as it must be in the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Rare {
-    place: usize,
-    byte: u8,
-    /// What of it counts: of a letter not its case.
-    mask: u8,
-}
-
-impl Rare {
-    fn of(folded: &[u8], place: usize) -> Rare {
-        let byte = folded[place];
-        Rare { place, byte, mask: if byte.is_ascii_uppercase() { !0x20 } else { !0 } }
-    }
-
-    fn is(self, byte: u8) -> bool {
-        byte & self.mask == self.byte
-    }
+    /// If it folds to ASCII capitals. Small letters in what is folded come from `ﬁ` and its kin, and are in no ASCII text.
+    plain: Option<Plain>,
+    /// Then: its words, if they are not just it.
+    words: Vec<Plain>,
 }
 
 impl Needle {
@@ -48,13 +32,15 @@ impl Needle {
         let folded = folded(text);
         let finder = Finder::new(&folded).into_owned();
         let is_plain = !folded.is_empty() && !folded.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_lowercase());
-        let rare = is_plain.then(|| rarest(folded.as_bytes()));
-        Needle { folded, finder, rare }
+        let plain = is_plain.then(|| Plain::of(folded.as_bytes()));
+        let words = folded.as_bytes().split(|byte| is_between_words(*byte)).filter(|word| !word.is_empty());
+        let words = if is_plain { words.take(MAX_WORDS).map(Plain::of).collect() } else { Vec::new() };
+        Needle { folded, finder, plain, words }
     }
 
     /// Is it in `text`?
     pub fn is_in(&self, text: &str) -> bool {
-        if self.rare.is_none() {
+        if self.plain.is_none() {
             return self.is_empty() || self.is_in_folded(&folded(text));
         }
         self.is_in_bytes(text.as_bytes()) || (!text.is_ascii() && self.is_near_others(text))
@@ -68,21 +54,13 @@ impl Needle {
     /// Is it in `bytes` as it is, in any case? For a string that is not ASCII the answer is no; for bytes that are ASCII text it is all there
     /// is to know.
     pub fn is_in_bytes(&self, bytes: &[u8]) -> bool {
-        let Some([one, other]) = self.rare else { return self.is_empty() };
-        let needle = self.folded.as_bytes();
-        let Some(last) = bytes.len().checked_sub(needle.len()) else { return false };
-        let is_at = |at: usize| bytes[at..at + needle.len()].eq_ignore_ascii_case(needle);
-        // Where the two bytes of a string that begins at 0, 1, 2 ... would be.
-        let (ones, others) = (&bytes[one.place..=one.place + last], &bytes[other.place..=other.place + last]);
-        let (lanes, rest) = ones.as_chunks::<LANES>();
-        let (other_lanes, other_rest) = others.as_chunks::<LANES>();
-        let found = (0..).step_by(LANES).zip(lanes.iter().zip(other_lanes)).any(|(start, (a, b))| {
-            // Without a branch, so that many are compared at once.
-            let hits = (0..LANES).fold(0, |hits, n| hits | u8::from(one.is(a[n])) & u8::from(other.is(b[n])));
-            hits != 0 && (0..LANES).any(|n| one.is(a[n]) && other.is(b[n]) && is_at(start + n))
-        });
-        let behind = lanes.len() * LANES;
-        found || (0..rest.len()).any(|n| one.is(rest[n]) && other.is(other_rest[n]) && is_at(behind + n))
+        self.plain.as_ref().map_or(self.is_empty(), |plain| plain.find(bytes).is_some())
+    }
+
+    /// Can it be in a text that was made of `bytes` by taking out line ends and white space, or by putting fields together? The bytes are ASCII and
+    /// written as they are read.
+    pub fn may_be_in(&self, bytes: &[u8]) -> bool {
+        self.is_empty() || self.plain.is_some() && self.words.iter().all(|word| word.find(bytes).is_some())
     }
 
     /// Is it there where `text` has characters that are not ASCII? Runs of them that are near each other are folded in one.
@@ -131,19 +109,81 @@ impl Needle {
 
     /// Is it ASCII without white space and colons, so that no fold of a header field and no field's name can be in the middle of it?
     pub fn is_plain(&self) -> bool {
-        self.rare.is_some() && !self.folded.bytes().any(|b| b.is_ascii_whitespace() || b == b':')
+        self.plain.is_some() && !self.folded.bytes().any(is_between_words)
     }
 }
 
-/// The two rarest bytes of a string.
-fn rarest(folded: &[u8]) -> [Rare; 2] {
-    let rank = |byte: u8| RARE.iter().position(|rare| *rare == byte.to_ascii_lowercase()).unwrap_or(RARE.len());
-    let mut places: Vec<usize> = (0..folded.len()).collect();
-    places.sort_by_key(|place| rank(folded[*place]));
-    // One byte twice says less than two.
-    let first = places[0];
-    let second = places.iter().copied().find(|place| folded[*place] != folded[first]).or(places.get(1).copied());
-    [Rare::of(folded, first), Rare::of(folded, second.unwrap_or(first))]
+/// White space, where a fold may be, and what ends the name of a field.
+fn is_between_words(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0x0b || byte == b':'
+}
+
+/// An ASCII string without small letters, to be found in any case.
+pub struct Plain {
+    capitals: Vec<u8>,
+    /// Its two rarest bytes; twice the same, if it has but one.
+    rare: [Rare; 2],
+}
+
+/// A byte of the string, as it must be in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rare {
+    place: usize,
+    byte: u8,
+    /// What of it counts: of a letter not its case.
+    mask: u8,
+}
+
+impl Rare {
+    fn of(capitals: &[u8], place: usize) -> Rare {
+        let byte = capitals[place];
+        Rare { place, byte, mask: if byte.is_ascii_uppercase() { !0x20 } else { !0 } }
+    }
+
+    fn is(self, byte: u8) -> bool {
+        byte & self.mask == self.byte
+    }
+}
+
+impl Plain {
+    /// Find `capitals`: at least one byte, and no small letters.
+    pub fn of(capitals: &[u8]) -> Plain {
+        let rank = |byte: u8| RARE.iter().position(|rare| *rare == byte.to_ascii_lowercase()).unwrap_or(RARE.len());
+        let mut places: Vec<usize> = (0..capitals.len()).collect();
+        places.sort_by_key(|place| rank(capitals[*place]));
+        // One byte twice says less than two.
+        let first = places[0];
+        let second = places.iter().copied().find(|place| capitals[*place] != capitals[first]);
+        let second = second.or(places.get(1).copied()).unwrap_or(first);
+        Plain { rare: [first, second].map(|place| Rare::of(capitals, place)), capitals: capitals.to_vec() }
+    }
+
+    /// Where it is for the first time.
+    pub fn find(&self, bytes: &[u8]) -> Option<usize> {
+        let ([one, other], len) = (self.rare, self.capitals.len());
+        let last = bytes.len().checked_sub(len)?;
+        let is_at = |at: usize| bytes[at..at + len].eq_ignore_ascii_case(&self.capitals);
+        // Where the two bytes of a string that begins at 0, 1, 2 ... would be.
+        let (ones, others) = (&bytes[one.place..=one.place + last], &bytes[other.place..=other.place + last]);
+        let (lanes, rest) = ones.as_chunks::<LANES>();
+        let (other_lanes, other_rest) = others.as_chunks::<LANES>();
+        for (n, (a, b)) in lanes.iter().zip(other_lanes).enumerate() {
+            // Without a branch, so that many are compared at once.
+            let mut hits = 0;
+            for lane in 0..LANES {
+                hits |= u8::from(one.is(a[lane])) & u8::from(other.is(b[lane]));
+            }
+            if hits != 0
+                && let Some(lane) =
+                    (0..LANES).find(|lane| one.is(a[*lane]) && other.is(b[*lane]) && is_at(n * LANES + lane))
+            {
+                return Some(n * LANES + lane);
+            }
+        }
+        let behind = lanes.len() * LANES;
+        let found = (0..rest.len()).find(|n| one.is(rest[*n]) && other.is(other_rest[*n]) && is_at(behind + n));
+        found.map(|n| behind + n)
+    }
 }
 
 #[cfg(test)]
@@ -162,6 +202,7 @@ mod tests {
                     let bytes = [".".repeat(before), text.to_ascii_uppercase(), ".".repeat(behind)].concat();
                     assert!(needle.is_in_bytes(bytes.as_bytes()), "{text} behind {before} before {behind}");
                     assert!(!needle.is_in_bytes(&bytes.as_bytes()[..before + text.len() - 1]));
+                    assert_eq!(Plain::of(text.to_ascii_uppercase().as_bytes()).find(bytes.as_bytes()), Some(before));
                 }
             }
         }
@@ -193,6 +234,15 @@ mod tests {
     }
 
     proptest! {
+        /// What is there after folds and colons are gone was there word by word.
+        #[test]
+        fn words(needle in "[ab: \t]{0,6}", text in "[ABab: \t\r\n]{0,40}") {
+            let needle = Needle::new(&needle);
+            for text in [text.clone(), text.replace("\r\n", ""), text.replace(['\r', '\n', '\t'], " "), text.replace(' ', "  ")] {
+                prop_assert!(!needle.is_in(&text) || needle.may_be_in(text.as_bytes()));
+            }
+        }
+
         /// The short ways find what folding all finds.
         #[test]
         fn as_folding_all(needle in "[aAfiIxé\u{212a}ﬁ ]{0,4}", text in "[aAfiIxXkﬁ\u{212a}é ]{0,60}", far in "[a ]{0,30}") {

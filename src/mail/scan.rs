@@ -178,9 +178,9 @@ impl Scanner {
     fn begin_line(&mut self, line: &[u8]) {
         if let Some((level, is_last)) = self.boundary(line) {
             self.meet_boundary(level, is_last);
-            self.count(line);
+            self.count_line(line);
         } else if self.state == State::Header && matches!(line, b"\n" | b"\r\n") {
-            self.count(line);
+            self.count_line(line);
             self.end_header();
         } else {
             self.add(line);
@@ -193,8 +193,23 @@ impl Scanner {
             let room = MAX_HEADER - self.header.len();
             self.header.extend_from_slice(&bytes[..room.min(bytes.len())]);
         }
-        self.count(bytes);
+        self.count_line(bytes);
     }
+
+    /// A line, or a piece of one.
+    fn count_line(&mut self, line: &[u8]) {
+        if let [text @ .., b'\n'] = line {
+            let is_bare = text.last().copied().unwrap_or(self.last_byte) != b'\r';
+            let offset = self.at.offset + text.len() as u64 - u64::from(!is_bare);
+            self.before_line_end = Position { offset, ..self.at };
+            self.at.lines += 1;
+            self.at.bare += u64::from(is_bare);
+        }
+        self.at.offset += line.len() as u64;
+        self.last_byte = line.last().copied().unwrap_or(self.last_byte);
+    }
+
+    /// Any number of lines.
 
     fn count(&mut self, bytes: &[u8]) {
         if let Some(last) = memrchr(b'\n', bytes) {

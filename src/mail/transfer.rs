@@ -91,19 +91,31 @@ static BASE64: [u8; 256] = {
     table
 };
 const NO_DIGIT: u8 = 0x80;
+/// Groups decoded at once: more than a line has.
+const GROUPS: usize = 32;
 
 /// Decode whole groups of four digits, up to the first that is not one; what is left.
 fn base64_groups<'a>(block: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
     let mut rest = block;
-    while let [a, b, c, d, behind @ ..] = rest {
-        let [a, b, c, d] = [a, b, c, d].map(|digit| BASE64[*digit as usize]);
-        if (a | b | c | d) & NO_DIGIT != 0 {
-            break;
+    loop {
+        let (mut bytes, mut count) = ([0; GROUPS * 3], 0);
+        let groups = rest.as_chunks::<4>().0;
+        for (group, bytes) in groups.iter().zip(bytes.as_chunks_mut::<3>().0) {
+            let digit = |n: usize| u32::from(BASE64[usize::from(group[n])]);
+            let (a, b, c, d) = (digit(0), digit(1), digit(2), digit(3));
+            if (a | b | c | d) & u32::from(NO_DIGIT) != 0 {
+                break;
+            }
+            let [_, first, second, third] = (a << 18 | b << 12 | c << 6 | d).to_be_bytes();
+            *bytes = [first, second, third];
+            count += 1;
         }
-        out.extend_from_slice(&[a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]);
-        rest = behind;
+        out.extend_from_slice(&bytes[..count * 3]);
+        rest = &rest[count * 4..];
+        if count < GROUPS {
+            return rest;
+        }
     }
-    rest
 }
 
 fn base64_byte(byte: u8, bits: &mut u32, count: &mut u8, out: &mut Vec<u8>) {
