@@ -68,6 +68,7 @@ sent = "Sent"
 junk = "Junk"
 trash = "Trash"
 archive = "Archive"
+important = ""
 
 [quota]
 storage = ""

@@ -434,6 +434,7 @@ fn folders(r: &mut read::Reader<'_>) -> Vec<(Name, Role)> {
         ("folders.junk", Role::Junk),
         ("folders.trash", Role::Trash),
         ("folders.archive", Role::Archive),
+        ("folders.important", Role::Important),
     ] {
         let Some(name) = r.get(key, value::folder) else { continue };
         if all.iter().any(|(other, _)| *other == name) {

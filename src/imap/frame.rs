@@ -203,7 +203,7 @@ impl Frame {
             return self.refuse_literal(found, Reply::bad("Literal size is not a number that fits in 63 bits"));
         };
         if !found.waits && !self.logged_in && size > MAX_UNASKED {
-            return self.refuse_literal(found, Reply::bad("Literals over 4096 bytes must wait for + before login"));
+            return self.refuse_literal(found, too_big("Literals over 4096 bytes must wait for + before login"));
         }
         let before = &self.command[..text_end - found.len];
         let verdict = policy.announced(&Announcement { before, size });
@@ -215,7 +215,7 @@ impl Frame {
                 self.literals += size;
                 self.place = Place::Kept(size);
             }
-            (Verdict::Keep, _) => return self.refuse_literal(found, Reply::bad("Literal is too big for this command")),
+            (Verdict::Keep, _) => return self.refuse_literal(found, too_big("Literal is too big for this command")),
         }
         self.line = self.command.len();
         if found.waits {
@@ -318,6 +318,11 @@ impl Frame {
     fn reset(&mut self) {
         *self = Frame { logged_in: self.logged_in, ..Frame::new() };
     }
+}
+
+/// RFC 7888 section 5, RFC 4469 section 4.2.
+fn too_big(text: &'static str) -> Reply {
+    Reply::bad_code("TOOBIG", text)
 }
 
 /// A literal's announcement at the end of a line.

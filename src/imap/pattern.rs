@@ -2,7 +2,7 @@
 //!
 //! A pattern is matched by walking once over the name and keeping the set of places in the pattern where one may be, as bits.
 //! So the time is the name's length times a sixty-fourth of the pattern's, whatever the wildcards: `%*%*%*a` has no
-//! slow case.
+//! slow case. A pattern that has more letters than the name, which no wildcard can help, is not even begun.
 
 use crate::mail::utf7;
 use crate::store::Name;
@@ -24,6 +24,8 @@ pub struct Pattern {
     star: Vec<u64>,
     wild: Vec<u64>,
     elements: usize,
+    /// Those that are no wildcards.
+    letters: usize,
     /// Has a `%`.
     pub by_level: bool,
 }
@@ -57,6 +59,7 @@ impl Pattern {
             star: vec![0; words],
             wild: vec![0; words],
             elements: elements.len(),
+            letters: elements.iter().filter(|b| !matches!(b, b'*' | b'%')).count(),
             by_level: elements.contains(&LEVEL),
         };
         for (n, b) in elements.iter().enumerate() {
@@ -75,6 +78,9 @@ impl Pattern {
 
     /// Does the whole name match? INBOX as first level matches in any case.
     pub fn matches(&self, name: &Name) -> bool {
+        if self.letters > name.as_str().len() {
+            return false;
+        }
         let inbox = name.is_inbox() || name.is_below(&Name::inbox());
         let mut places = vec![0u64; self.words];
         places[0] = 1;
@@ -91,6 +97,8 @@ impl Pattern {
         let (literal, other) = (masks(b), masks(other_case));
         let stay = if b == b'/' { &self.star } else { &self.wild };
         let mut carry = 0;
+        #[cfg(test)]
+        tests::STEPS.set(tests::STEPS.get() + places.len());
         for (n, place) in places.iter_mut().enumerate() {
             let moved = *place & (literal[n] | other[n]);
             let stayed = *place & stay[n];
@@ -114,6 +122,44 @@ impl Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    thread_local! {
+        /// Words of bit sets that were looked at.
+        pub(super) static STEPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
+
+    /// Ten thousand folders and the worst patterns: steps are counted, since time says nothing on a machine with other work. As many as the names
+    /// have bytes, for each word of the pattern.
+    #[test]
+    fn no_pattern_is_slow() {
+        let names: Vec<Name> = (0..10_000)
+            .map(|n| {
+                Name::parse(&format!("{}/{}aaaaaaaaaaaaaaaaaaaaaaaaab{n}", "a".repeat(n % 50 + 1), "ab".repeat(9)))
+                    .unwrap()
+            })
+            .collect();
+        let bytes: usize = names.iter().map(|name| name.as_str().len()).sum();
+        let patterns = [
+            "*".repeat(2000),
+            "*%".repeat(1000),
+            "*a".repeat(30) + "c",
+            "%a*a".repeat(12) + "*c",
+            "*a*b".repeat(10) + "/c",
+            "a*".repeat(1000),
+            "%/".repeat(1000),
+            format!("{}c", "*a".repeat(999)),
+        ];
+        for pattern in patterns {
+            let compiled = Pattern::new(b"", pattern.as_bytes()).unwrap();
+            STEPS.set(0);
+            let matching = names.iter().filter(|name| compiled.matches(name)).count();
+            let steps = STEPS.get();
+            let words = if compiled.letters > 120 { 0 } else { compiled.words };
+            assert!(steps <= bytes * words.min(2), "{pattern:.20}: {steps} steps for {bytes} bytes in {words} words");
+            let all = matches!(&pattern[..3], "***" | "*%*");
+            assert_eq!(matching, if all { names.len() } else { 0 }, "{pattern:.20}");
+        }
+    }
 
     #[test]
     fn matching() {

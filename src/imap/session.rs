@@ -38,6 +38,9 @@ const MAX_FAILED_LOGINS: u32 = 5;
 /// Pipelined commands in one step, so that a long pipeline does not starve other sessions.
 const COMMANDS_A_STEP: u32 = 16;
 
+/// Of the BYE behind more bytes of a refused command than are dropped (RFC 7888 section 5 has the code).
+const TOO_BIG: &str = "[TOOBIG] Too many bytes that are not a command";
+
 /// An IMAP session.
 pub struct Imap {
     context: Context,
@@ -142,7 +145,7 @@ impl Imap {
                 reply.write(tag.as_deref().unwrap_or("*"), out);
                 self.count(&reply, out)
             }
-            Framed::Hopeless => Some(self.bye("Too many bytes that are not a command", out)),
+            Framed::Hopeless => Some(self.bye(TOO_BIG, out)),
         }
     }
 
@@ -204,7 +207,7 @@ impl Imap {
                 self.doing = Doing::Ending(running, reply);
                 None
             }
-            Framed::Hopeless => Some(self.bye("Too many bytes that are not a command", out)),
+            Framed::Hopeless => Some(self.bye(TOO_BIG, out)),
         }
     }
 
@@ -370,5 +373,7 @@ impl frame::Policy for Context {
     }
 }
 
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod tests;

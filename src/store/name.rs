@@ -97,6 +97,8 @@ pub enum Role {
     Drafts,
     /// `\Flagged`: every flagged message; a virtual folder.
     Flagged,
+    /// `\Important` (RFC 8457): here a folder like any other, into which rules or people put what is important.
+    Important,
     /// `\Junk`.
     Junk,
     /// `\Sent`.
@@ -107,11 +109,12 @@ pub enum Role {
 
 impl Role {
     /// Role and its IMAP attribute.
-    pub const TABLE: [(Role, &'static str); 7] = [
+    pub const TABLE: [(Role, &'static str); 8] = [
         (Role::All, "\\All"),
         (Role::Archive, "\\Archive"),
         (Role::Drafts, "\\Drafts"),
         (Role::Flagged, "\\Flagged"),
+        (Role::Important, "\\Important"),
         (Role::Junk, "\\Junk"),
         (Role::Sent, "\\Sent"),
         (Role::Trash, "\\Trash"),

@@ -5,9 +5,12 @@ use std::borrow::Cow;
 use super::metadata::EntryName;
 use super::status::StatusItem;
 use super::{Cursor, Result};
+use crate::imap::pattern::MAX_PATTERN;
 
 /// Patterns in one command; a client asks for a handful.
 pub const MAX_PATTERNS: usize = 32;
+/// Bytes of them, each with the reference before it: every name is held against every pattern, and the time for that grows with both.
+pub const MAX_PATTERN_BYTES: usize = 2 * MAX_PATTERN;
 
 /// What is to be listed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -68,6 +71,10 @@ impl<'a> Cursor<'a> {
             }
         } else {
             list.patterns = vec![self.list_mailbox()?];
+        }
+        let bytes = list.patterns.iter().map(|pattern| pattern.len() + list.reference.len()).sum::<usize>();
+        if bytes > MAX_PATTERN_BYTES {
+            return self.bad("patterns are too long");
         }
         if self.eat_text(" RETURN ") {
             list.extended = true;

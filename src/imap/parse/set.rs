@@ -6,6 +6,9 @@
 
 use super::{Cursor, Result};
 
+/// Elements of one set: a line has no room for more UIDs of four digits. Each costs eight bytes, and sorting.
+pub const MAX_RANGES: usize = 16 * 1024;
+
 /// One element of a set. `None` is `*`, the largest number in use. The two ends may come in either order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SetRange {
@@ -69,6 +72,9 @@ impl Cursor<'_> {
         loop {
             let first = self.seq_number()?;
             let last = if self.eat(b':') { self.seq_number()? } else { first };
+            if ranges.len() == MAX_RANGES {
+                return self.bad("too many numbers and ranges in a set");
+            }
             ranges.push(SetRange { first, last });
             if !self.eat(b',') {
                 return Ok(SequenceSet(ranges));
