@@ -43,7 +43,7 @@
 1< * LIST (\\HasNoChildren \\Important) "/" "Important Messages"
 1< * LIST (\\HasNoChildren) "/" "Imported Wine"
 1< o OK …
-1> p create More (use (\\important))
+1> p create Most (use (\\important))
 1< p NO [USEATTR] …
 1> q list (special-use) "" I*
 1< * LIST (\\HasNoChildren \\Important) "/" "Important Messages"
