@@ -40,7 +40,7 @@ fmt:
 bench: build
 	$(CARGO) bench --locked
 
-# The long run: random walks of three IMAP clients and other programs, some hours of them. PROPTEST_CASES makes the random
+# The long run: random walks of four IMAP clients and other programs, some hours of them. PROPTEST_CASES makes the random
 # inputs of the parsers more, too.
 soak:
 	MODEL_SEEDS=20000 $(CARGO) test --locked --release --test model
