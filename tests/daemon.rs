@@ -79,9 +79,23 @@ fn a_start_that_only_a_new_configuration_can_mend_ends_with_78() {
         (only(&[("imaps", imap.clone())]), "", 78, "take submissions, imaps and pop3s out of [listen]"),
         (only(&[("imap", imap.clone())]), "[tls]\nclient_ca = \"no/such.pem\"\n", 78, "tls.client_ca: "),
         (only(&[("imap", busy)]), "", 1, "in use"),
+        (
+            only(&[("imap", imap.clone())]),
+            "[oauth]\nintrospection = \"http://localhost/x\"\nsecret = \"no/such\"\n",
+            78,
+            "oauth.secret: ",
+        ),
+        // It may be mounted a moment later: systemd tries again.
+        (only(&[("imap", imap.clone())]), "mount_point = \"{}/mail\"\n", 1, "mail.mount_point: "),
+        (only(&[("imap", imap)]), "# a secret that is too short\n", 78, "auth.secret: "),
     ] {
         let config = configure(dir.path(), &listen);
-        let text = fs::read_to_string(&config).expect("the configuration") + more;
+        let more = more.replace("{}", &dir.path().display().to_string());
+        if more.starts_with('#') {
+            fs::create_dir_all(dir.path().join("state")).expect("a directory");
+            fs::write(dir.path().join("state/secret"), "short").expect("a secret");
+        }
+        let text = fs::read_to_string(&config).expect("the configuration") + &more;
         fs::write(&config, text).expect("a configuration");
         let output = serve(&config).output().expect("mailcote");
         let error = String::from_utf8_lossy(&output.stderr);

@@ -15,7 +15,8 @@
 //! A login by token (`bearer`) or by the client's certificate (`external`) costs no hash, but ends the same ways. The
 //! name `user*master` is a master user's, with his own password, who becomes `user`; both names are logged.
 //!
-//! Refuses an authorization identity that is another user's. Leaves nothing on disk.
+//! Refuses an authorization identity that is another user's, and a login during which the account or its password has
+//! changed: files are looked at when it begins and again before it is granted. Leaves nothing on disk.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -60,6 +61,8 @@ pub struct Login {
     name: String,
     /// Was the name a master user's for somebody?
     is_master: bool,
+    /// That master user, if there is one.
+    master: Option<Arc<Account>>,
     began: Instant,
     state: State,
 }
@@ -181,6 +184,7 @@ impl Login {
             by,
             name: String::new(),
             is_master: false,
+            master: None,
             began: Instant::now(),
             state: State::Done,
         }
@@ -340,21 +344,30 @@ impl Login {
     }
 
     fn grant(&mut self, account: &Account) -> Step {
-        self.accounts.slow.succeeded(self.counted());
-        let user = account.user.clone();
-        match self.accounts.seats.take(&user.login, self.dismissal.clone()) {
-            Some(seat) => {
-                if self.is_master {
-                    let master = self.master().unwrap_or("");
-                    tracing::info!(client = %self.ip, login = %user.login, master, by = self.by, "logged in as master");
+        let login = &account.user.login;
+        let master = self.master.clone();
+        let name = master.as_deref().map(Account::name);
+        let Some(seat) = self.accounts.seats.take(login, name, self.dismissal.clone()) else {
+            self.accounts.slow.succeeded(self.counted());
+            tracing::info!(client = %self.ip, login, by = self.by, "login refused: too many connections");
+            return Step::Refused(Refusal::TooMany);
+        };
+        // The check took time, and a client may let any amount pass before its last line. With the seat taken: what changes
+        // after this look is seen by who dismisses.
+        match self.accounts.still(account, master.as_deref()) {
+            Found::Yes(now) => {
+                self.accounts.slow.succeeded(self.counted());
+                if let Some(master) = name {
+                    tracing::info!(client = %self.ip, login, master, by = self.by, "logged in as master");
                 } else {
-                    tracing::info!(client = %self.ip, login = %user.login, by = self.by, "logged in");
+                    tracing::info!(client = %self.ip, login, by = self.by, "logged in");
                 }
-                Step::Granted(user, seat)
+                Step::Granted(now.user.clone(), seat)
             }
-            None => {
-                tracing::info!(client = %self.ip, login = %user.login, by = self.by, "login refused: too many connections");
-                Step::Refused(Refusal::TooMany)
+            Found::No => self.fail("the user, or the password, was changed or removed meanwhile"),
+            Found::Later(reason) => {
+                tracing::warn!(client = %self.ip, login, %reason, "login cannot be checked now");
+                Step::Refused(Refusal::Unavailable)
             }
         }
     }

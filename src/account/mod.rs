@@ -71,6 +71,9 @@ use watched::USUAL;
 /// What stands between a user's name and the master user's who logs in for him.
 const MASTER_SEPARATOR: char = '*';
 
+/// Bytes of [`Settings::secret_file`]: a key for HMAC-SHA-256.
+const SECRET_LEN: usize = 32;
+
 /// How often it is looked whether users with open sessions were removed.
 pub const DISMISSAL_CHECK: Duration = Duration::from_secs(1);
 
@@ -90,6 +93,17 @@ pub struct User {
 pub const ALIAS_IN_DOUBT: &str = "a line of the aliases file is broken";
 /// The same of the users file.
 pub const USER_IN_DOUBT: &str = "a line of the users file is broken";
+
+/// Why nobody can be known. Each names the file.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file that a setting names is not what it must be; trying again changes nothing.
+    #[error("{0}: {1}")]
+    Setting(&'static str, String),
+    /// The system refused.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
 
 /// Where mail for an address goes.
 #[derive(Debug)]
@@ -184,10 +198,14 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Read every domain. Files that are broken are logged, and their users are told to try later. Fails only if the
+    /// Read every domain. Files that are broken are logged, and their users are told to try later. Fails only if a
     /// secret can neither be read nor made.
-    pub fn new(settings: Settings) -> io::Result<Accounts> {
-        let secret = secret(settings.secret_file.as_deref())?;
+    pub fn new(settings: Settings) -> Result<Accounts, Error> {
+        let secret = match settings.secret_file.as_deref() {
+            Some(file) => read_secret(file)?.map_or_else(|| make_secret(file), Ok)?,
+            None => Secret::new(random()?),
+        };
+        let no_token = |e: io::Error| Error::Setting("oauth.secret", e.to_string());
         let accounts = Accounts {
             domains: Domains::new(settings.clone()),
             secret,
@@ -195,7 +213,10 @@ impl Accounts {
             remembered: Remembered::new(random()?),
             masters: settings.masters.clone().map(|file| Masters::new(file, &settings)),
             overrides: settings.quota_file.clone().map(Overrides::new),
-            introspection: settings.oauth.clone().map(|oauth| Introspection::new(oauth, random()?)).transpose()?,
+            introspection: match settings.oauth.clone() {
+                Some(oauth) => Some(Introspection::new(oauth, random()?).map_err(no_token)?),
+                None => None,
+            },
             seats: Seats::new(settings.max_seats),
             checked: Mutex::default(),
             settings,
@@ -292,12 +313,14 @@ impl Accounts {
         self.login_account_within(name, Duration::ZERO)
     }
 
-    /// End the sessions of users who are not on file any more, or whose login was locked. Called every
-    /// [`DISMISSAL_CHECK`]; costs a `stat` a file while nothing has changed. Files in doubt dismiss nobody.
+    /// End the sessions of users who are not on file any more, or whose login was locked; where a master user became somebody, it is the
+    /// master's login that counts. Called every [`DISMISSAL_CHECK`]; costs a `stat` a file while nothing has changed.
+    /// Files in doubt dismiss nobody.
     pub fn dismiss_removed(&self) {
         let (served, _) = self.domains.all(USUAL);
-        let versions: Vec<(String, u64)> =
-            served.iter().map(|(name, domain)| (name.clone(), domain.version(USUAL))).collect();
+        let of_masters = self.masters.iter().map(|masters| (String::new(), masters.version(USUAL)));
+        let of_domains = served.iter().map(|(name, domain)| (name.clone(), domain.version(USUAL)));
+        let versions: Vec<(String, u64)> = of_domains.chain(of_masters).collect();
         {
             let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
             if *checked == versions {
@@ -305,17 +328,36 @@ impl Accounts {
             }
             *checked = versions;
         }
-        for login in self.seats.logins() {
-            let gone = match self.login_account(&login) {
-                Found::Yes(account) => account.password.is_none(),
+        for (login, master) in self.seats.vouched() {
+            let is_gone = |found: Found<Arc<Account>>, needs_password: bool| match found {
+                Found::Yes(account) => needs_password && account.password.is_none(),
                 Found::No => true,
                 Found::Later(_) => false,
             };
-            if gone {
-                let sessions = self.seats.dismiss(&login);
-                tracing::info!(login, sessions, "removed or locked while logged in: the sessions are ended");
+            let user = is_gone(self.login_account(&login), master.is_none());
+            if user || master.as_ref().is_some_and(|name| is_gone(self.master(name), true)) {
+                let sessions = self.seats.dismiss(&login, master.as_deref());
+                tracing::info!(login, master, sessions, "removed or locked while logged in: the sessions are ended");
             }
         }
+    }
+
+    /// The account as it is on file now, if whoever vouched for it (a master user, else the user himself) may still log in
+    /// with the password that he had in `account` or `master`.
+    fn still(&self, account: &Account, master: Option<&Account>) -> Found<Arc<Account>> {
+        let now = match self.login_account(&account.user.login) {
+            Found::Yes(now) => now,
+            other => return other,
+        };
+        let vouches = match master {
+            None => now.has_password_of(account),
+            Some(before) => match self.master(before.name()) {
+                Found::Yes(master) => master.has_password_of(before),
+                Found::No => false,
+                Found::Later(reason) => return Found::Later(reason),
+            },
+        };
+        if vouches { Found::Yes(now) } else { Found::No }
     }
 
     fn login_account_within(&self, name: &str, age: Duration) -> Found<Arc<Account>> {
@@ -369,22 +411,26 @@ fn random() -> io::Result<[u8; 32]> {
     Ok(bytes)
 }
 
-/// The secret of this installation, made if it is not there.
-fn secret(file: Option<&Path>) -> io::Result<Secret> {
-    let Some(file) = file else { return Ok(Secret::new(random()?)) };
-    let told = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", file.display()));
+/// The secret of this installation ([`Settings::secret_file`]), if it is there.
+///
+/// # Errors
+/// It is there and cannot be read, or is not what it must be.
+pub fn read_secret(file: &Path) -> Result<Option<Secret>, Error> {
+    let wrong =
+        |what: &dyn std::fmt::Display| Err(Error::Setting("auth.secret", format!("{}: {what}", file.display())));
     match fs::read(file) {
-        Ok(bytes) if bytes.len() == 32 => Ok(Secret::new(bytes)),
-        Ok(_) => {
-            Err(io::Error::other(format!("{}: is not 32 bytes long; remove it to have it made anew", file.display())))
-        }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let bytes = random()?;
-            fsio::replace(file, &bytes, 0o600).map_err(told)?;
-            Ok(Secret::new(bytes))
-        }
-        Err(e) => Err(told(e)),
+        Ok(bytes) if bytes.len() == SECRET_LEN => Ok(Some(Secret::new(bytes))),
+        Ok(_) => wrong(&format!("is not {SECRET_LEN} bytes long; remove it to have it made anew")),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => wrong(&e),
     }
+}
+
+fn make_secret(file: &Path) -> Result<Secret, Error> {
+    let bytes: [u8; SECRET_LEN] = random()?;
+    fsio::replace(file, &bytes, 0o600)
+        .map_err(|e| io::Error::new(e.kind(), format!("auth.secret: {}: {e}", file.display())))?;
+    Ok(Secret::new(bytes))
 }
 
 #[cfg(test)]

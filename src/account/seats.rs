@@ -1,10 +1,11 @@
 //! Who is connected: how many connections a user has over all protocols, and how they are told that he is gone.
 //!
 //! Owns the places of a user's connections. Refuses a seat past the limit; a seat is given back when it is dropped, with
-//! its session. A user who was removed is [dismissed](Seats::dismiss): his seats say so from then on, and his sessions
-//! are woken to look. Users without connections cost nothing.
+//! its session. Each place remembers who vouched for it: the user himself, or a master user who became him. Where whoever
+//! vouched may not any more, the places are [dismissed](Seats::dismiss): they say so from then on, and their sessions are
+//! woken to look. Users without connections cost nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +19,8 @@ pub struct Seats {
 
 /// One connection.
 struct Place {
+    /// The master user whose password it was; none: the user's own.
+    master: Option<String>,
     wake: Raiser,
     gone: AtomicBool,
 }
@@ -35,26 +38,29 @@ impl Seats {
         Arc::new(Seats { most, taken: Mutex::default() })
     }
 
-    /// A seat for this user, if one is free; `wake` is raised if he is dismissed.
-    pub fn take(self: &Arc<Self>, login: &str, wake: Raiser) -> Option<Seat> {
+    /// A seat for this user, if one is free; `wake` is raised if he is dismissed. `master` became him, if somebody did.
+    pub fn take(self: &Arc<Self>, login: &str, master: Option<&str>, wake: Raiser) -> Option<Seat> {
         let mut taken = self.taken();
         let places = taken.entry(login.to_owned()).or_default();
         if places.len() >= self.most {
             return None;
         }
-        let place = Arc::new(Place { wake, gone: AtomicBool::new(false) });
+        let place = Arc::new(Place { master: master.map(str::to_owned), wake, gone: AtomicBool::new(false) });
         places.push(place.clone());
         Some(Seat { seats: self.clone(), login: login.to_owned(), place })
     }
 
-    /// Everybody who is connected.
-    pub fn logins(&self) -> Vec<String> {
-        self.taken().keys().cloned().collect()
+    /// Everybody who is connected, and the master user who vouched, if one did.
+    pub fn vouched(&self) -> BTreeSet<(String, Option<String>)> {
+        let taken = self.taken();
+        let pairs = taken.iter().flat_map(|(login, places)| places.iter().map(move |place| (login, &place.master)));
+        pairs.map(|(login, master)| (login.clone(), master.clone())).collect()
     }
 
-    /// Tell every connection of this user to end. Returns how many there are.
-    pub fn dismiss(&self, login: &str) -> usize {
-        let places = self.taken().get(login).cloned().unwrap_or_default();
+    /// Tell every connection of this user for which `master` (or he himself) vouched to end. Returns how many there are.
+    pub fn dismiss(&self, login: &str, master: Option<&str>) -> usize {
+        let mut places = self.taken().get(login).cloned().unwrap_or_default();
+        places.retain(|place| place.master.as_deref() == master);
         for place in &places {
             // The flag first: who is woken looks at it.
             place.gone.store(true, Ordering::Release);
@@ -101,7 +107,7 @@ mod tests {
     #[test]
     fn seats_come_back() {
         let seats = Seats::new(2);
-        let take = |login| seats.take(login, Raiser::default());
+        let take = |login| seats.take(login, None, Raiser::default());
         let first = take("alice").unwrap();
         let second = take("alice").unwrap();
         assert!(take("alice").is_none());
@@ -116,11 +122,17 @@ mod tests {
     #[test]
     fn who_is_dismissed_is_told() {
         let (seats, notice) = (Seats::new(2), Notice::new());
-        let alice = seats.take("alice", notice.raiser()).unwrap();
-        let bob = seats.take("bob", Raiser::default()).unwrap();
-        assert_eq!((seats.dismiss("alice"), seats.dismiss("carol")), (1, 0));
-        assert!(notice.take() && alice.is_gone() && !bob.is_gone());
+        let alice = seats.take("alice", None, notice.raiser()).unwrap();
+        let by_master = seats.take("alice", Some("root"), Raiser::default()).unwrap();
+        let bob = seats.take("bob", None, Raiser::default()).unwrap();
+        let pair = |login: &str, master: Option<&str>| (login.to_owned(), master.map(str::to_owned));
+        let all = [pair("alice", None), pair("alice", Some("root")), pair("bob", None)];
+        assert_eq!(seats.vouched(), BTreeSet::from(all));
+        assert_eq!((seats.dismiss("alice", None), seats.dismiss("carol", None)), (1, 0));
+        assert!(notice.take() && alice.is_gone() && !by_master.is_gone() && !bob.is_gone());
+        assert_eq!(seats.dismiss("alice", Some("root")), 1);
+        assert!(by_master.is_gone());
         drop(alice);
-        assert!(!seats.take("alice", Raiser::default()).unwrap().is_gone(), "a new login is a new seat");
+        assert!(!seats.take("alice", None, Raiser::default()).unwrap().is_gone(), "a new login is a new seat");
     }
 }

@@ -41,6 +41,18 @@ pub struct Account {
     pub version: u64,
 }
 
+impl Account {
+    /// The name without the domain.
+    pub fn name(&self) -> &str {
+        self.user.login.rsplit_once('@').map_or("", |(name, _)| name)
+    }
+
+    /// Is the password that was right for `before` still the one to log in with?
+    pub fn has_password_of(&self, before: &Account) -> bool {
+        self.password.is_some() && (self.version == before.version || self.password == before.password)
+    }
+}
+
 /// Everybody in a users file.
 pub struct UserTable {
     by_name: HashMap<String, Entry>,
@@ -255,7 +267,7 @@ impl Domain {
 
 /// A system user's line says what the password is; the system says where his home is, today.
 fn with_home(account: &Arc<Account>, lookup: Lookup) -> Found<Arc<Account>> {
-    let name = account.user.login.rsplit_once('@').map_or("", |(name, _)| name);
+    let name = account.name();
     match lookup(name) {
         Ok(Some(known)) => {
             let mut home = account.user.home.clone();

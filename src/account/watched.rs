@@ -162,7 +162,7 @@ impl<T> Watched<T> {
         let since = *state.missing_since.get_or_insert_with(Instant::now);
         let never_there = state.believed.is_none();
         if never_there || (self.vanished == Vanished::Empty && since.elapsed() >= MISSING) {
-            state.value = Some(Arc::new((self.make)(b"", None)));
+            state.value = Some(Arc::new((self.make)(b"", state.value.as_deref())));
             (state.believed, state.stamp) = (None, None);
             return None;
         }

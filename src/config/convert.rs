@@ -30,14 +30,14 @@ impl Config {
         }
     }
 
-    /// For `store`.
-    pub fn store(&self) -> store::Settings {
+    /// For `store`; `mounts` were read before the process was confined.
+    pub fn store(&self, mounts: store::Mounts) -> store::Settings {
         store::Settings {
             hostname: self.hostname.clone(),
             coexist: self.mail.coexist,
             default_folders: self.mail.folders.clone(),
             mailbox_names: self.mail.mailbox_names,
-            mount_point: self.mail.mount_point.clone(),
+            mounts,
             quota: self.quota,
         }
     }

@@ -15,21 +15,19 @@
 //!
 //! Leaves on disk: a Unix socket's file while it runs; the directories for mail and state, made if they are missing.
 
-use std::fs::DirBuilder;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, chown};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::unistd::{Group, Uid, User};
 use tracing::{error, info, warn};
 
-use crate::account::{Accounts, DISMISSAL_CHECK};
+use crate::account::{self, DISMISSAL_CHECK};
 use crate::config::{Config, Listener, Place, Service};
 use crate::net::{self, Address, Bound, Certificates, Endpoint, Server, Signal};
+use crate::store::Mounts;
 
 mod log;
 mod privileges;
+mod reach;
 mod sandbox;
 mod services;
 mod systemd;
@@ -40,12 +38,6 @@ pub use services::Services;
 /// The group that the LMTP socket is given where the configuration names none and this system has it: that of the server
 /// which hands in mail.
 const POSTFIX: &str = "postfix";
-
-/// Where the system keeps how names are looked up.
-const RESOLVER: [&str; 2] = ["/etc", "/run/systemd/resolve"];
-
-/// Mode of directories that we make for mail and state.
-const DIRECTORY_MODE: u32 = 0o700;
 
 /// Why the daemon does not run. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +54,9 @@ pub enum Error {
     /// Something that a setting names is not there or cannot be used.
     #[error("{0}")]
     Setting(String),
+    /// A secret cannot be used.
+    #[error(transparent)]
+    Accounts(#[from] account::Error),
     /// Anything else, in words.
     #[error("{0}")]
     Other(String),
@@ -71,7 +66,11 @@ impl Error {
     /// Does starting again make no sense before somebody has put the configuration right?
     pub fn is_configuration(&self) -> bool {
         use privileges::Error::{Missing, NoUser};
-        matches!(self, Error::Certificates(_) | Error::Setting(_) | Error::Privileges(NoUser(_) | Missing))
+        match self {
+            Error::Certificates(_) | Error::Setting(_) | Error::Privileges(NoUser(_) | Missing) => true,
+            Error::Accounts(e) => matches!(e, account::Error::Setting(..)),
+            Error::Bind(_) | Error::Privileges(_) | Error::Other(_) => false,
+        }
     }
 }
 
@@ -95,18 +94,21 @@ pub fn run(config: Config) -> Result<(), Error> {
     info!(version = env!("CARGO_PKG_VERSION"), config = %config.file.display(), "starting");
     privileges::raise_file_limit(config.limits.connections);
     let opened = Opened::new(&config)?;
-    make_directories(&config)?;
+    // Before the process is confined: /etc is none of its own directories.
+    let mounts = Mounts::read(config.mail.mount_point.as_deref());
+    reach::mounted(&config, &mounts)?;
+    reach::make_directories(&config)?;
     let system_users = !config.accounts.system_domains.is_empty();
     privileges::become_user(&config.user, system_users)?;
     for problem in opened.certificates.unreadable() {
         warn!("{problem}; a renewed certificate will need a restart");
     }
-    let accounts = Services::accounts(&config).map_err(Error::Other)?;
+    let accounts = Services::accounts(&config)?;
     if config.sandbox {
-        sandbox::enter(&paths(&config, &accounts));
+        sandbox::enter(&reach::paths(&config, &accounts, &mounts));
     }
-    let services =
-        Services::of(&config, accounts, opened.certificates.ready().clone()).map(Arc::new).map_err(Error::Other)?;
+    let ready = opened.certificates.ready().clone();
+    let services = Services::of(&config, accounts, mounts, ready).map(Arc::new).map_err(Error::Other)?;
     let running = Running::start(&config, opened, services)?;
     running.serve(config)
 }
@@ -268,144 +270,5 @@ fn asked(listener: &Listener, mode: u32, group: Option<u32>) -> net::Listener {
             // RFC 3206 section 4.
             Service::Pop3 | Service::Pop3s => "-ERR [SYS/TEMP] Too many connections, try again later",
         },
-    }
-}
-
-/// The directory that all virtual homes lie below: the template up to the first placeholder.
-fn mail_root(home: &str) -> PathBuf {
-    let fixed = home.split_once('{').map_or(home, |(fixed, _)| fixed);
-    let end = fixed.rfind('/').unwrap_or(0);
-    PathBuf::from(&fixed[..end])
-}
-
-/// Make the directories for mail and state if they are missing, for the account that we will run as.
-fn make_directories(config: &Config) -> Result<(), Error> {
-    let state = config.auth.secret.parent().map(Path::to_owned);
-    let account = Uid::effective().is_root().then(|| User::from_name(&config.user).ok().flatten()).flatten();
-    let ids = account.map(|account| (account.uid.as_raw(), account.gid.as_raw()));
-    for directory in [Some(mail_root(&config.mail.home)), state].into_iter().flatten() {
-        make_directory(&directory, ids)
-            .map_err(|e| Error::Other(format!("{}: cannot make this directory: {e}", directory.display())))?;
-    }
-    Ok(())
-}
-
-/// Make `directory` and what is missing above it, all for `owner`: who may not pass through the ones above cannot use it.
-fn make_directory(directory: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
-    let missing: Vec<&Path> = directory.ancestors().take_while(|path| !path.is_dir()).collect();
-    for path in missing.into_iter().rev() {
-        DirBuilder::new().mode(DIRECTORY_MODE).create(path)?;
-        if let Some((uid, gid)) = owner {
-            chown(path, Some(uid), Some(gid))?;
-        }
-        info!(directory = %path.display(), "made");
-    }
-    Ok(())
-}
-
-/// What the configuration names, and homes elsewhere that lines of users files name.
-fn paths(config: &Config, accounts: &Accounts) -> sandbox::Paths {
-    let mut paths = sandbox::Paths { everywhere: !config.accounts.system_domains.is_empty(), ..Default::default() };
-    for readable in [config.file.parent(), Some(config.accounts.domains.as_path())].into_iter().flatten() {
-        paths.read(readable);
-    }
-    paths.certificates(&config.tls.certs);
-    if let Some(directory) = config.auth.masters.as_deref().and_then(Path::parent) {
-        paths.read(directory);
-    }
-    if config.oauth.is_some() {
-        // What the system's resolver reads to look up the endpoint's name, at every question.
-        RESOLVER.iter().for_each(|path| paths.read(Path::new(path)));
-    }
-    let root = mail_root(&config.mail.home);
-    for user in accounts.users() {
-        let home = user.home.maildir.parent().unwrap_or(&user.home.maildir);
-        if !home.starts_with(&root)
-            && let Some(there) = existing(home)
-        {
-            paths.write(there);
-        }
-    }
-    paths.write(&root);
-    // When this host started, by which a Dovecot's leftover lock is judged (`store`).
-    paths.read(Path::new("/proc/stat"));
-    if let Some(state) = config.auth.secret.parent() {
-        paths.write(state);
-    }
-    if let Some(state) = config.quota_file.as_deref().and_then(Path::parent) {
-        paths.write(state);
-    }
-    if let Some(state) = config.sharing.index.parent().filter(|_| config.sharing.prefix.is_some()) {
-        paths.write(state);
-    }
-    for listener in &config.listeners {
-        if let Place::Unix(path) = &listener.place
-            && let Some(directory) = path.parent()
-        {
-            paths.write(directory);
-        }
-    }
-    paths
-}
-
-/// `path`, or the nearest directory above it that exists; never the root of the file system.
-fn existing(path: &Path) -> Option<&Path> {
-    path.ancestors().find(|path| path.is_dir()).filter(|path| path.parent().is_some())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::MetadataExt;
-
-    use super::*;
-
-    /// Only root can give directories away; for others this shows no more than that all are made.
-    #[test]
-    fn directories_belong_to_the_account_from_the_first_missing_one_on() {
-        let dir = tempfile::tempdir().unwrap();
-        let owner = if Uid::effective().is_root() { 54321 } else { Uid::effective().as_raw() };
-        let before = fs::metadata(dir.path()).unwrap();
-        make_directory(&dir.path().join("mailcote/mail"), Some((owner, before.gid()))).unwrap();
-        make_directory(&dir.path().join("mailcote"), Some((owner, before.gid()))).unwrap();
-        assert_eq!(fs::metadata(dir.path()).unwrap().uid(), before.uid(), "what was there is left alone");
-        for made in ["mailcote", "mailcote/mail"] {
-            let made = fs::metadata(dir.path().join(made)).unwrap();
-            assert_eq!((made.uid(), made.mode() & 0o777), (owner, DIRECTORY_MODE));
-        }
-    }
-
-    #[test]
-    fn homes_elsewhere_are_named_too_and_never_everything() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |below: &str| dir.path().join(below);
-        for made in ["domains/one.test", "mail", "elsewhere/ann", "disk"] {
-            fs::create_dir_all(at(made)).unwrap();
-        }
-        let users = format!(
-            "ann:::::{0}/elsewhere/ann\nbob:::::{0}/disk/not/yet\neve:\ndan:::::/not-there/dan\n",
-            dir.path().display()
-        );
-        fs::write(at("domains/one.test/users"), users).unwrap();
-        let text = format!(
-            "hostname = \"mail.one.test\"\n[auth]\nsecret = \"mail/secret\"\n[mail]\nhome = \"{}/mail/{{domain}}/{{user}}\"\n",
-            dir.path().display()
-        );
-        let config = Config::parse(&at("mailcote.toml"), &text).unwrap();
-        let write = paths(&config, &Services::accounts(&config).unwrap()).write;
-        let below: Vec<_> = write.iter().filter_map(|path| path.strip_prefix(dir.path()).ok()).collect();
-        assert_eq!(below, [Path::new("disk"), Path::new("elsewhere/ann"), Path::new("mail")]);
-        assert!(!write.contains(Path::new("/")));
-    }
-
-    #[test]
-    fn the_mail_root_is_what_all_homes_share() {
-        for (home, root) in [
-            ("/var/lib/mailcote/mail/{domain}/{user}/Maildir", "/var/lib/mailcote/mail"),
-            ("/srv/mail-{domain}/{user}", "/srv"),
-            ("/srv/one", "/srv"),
-        ] {
-            assert_eq!(mail_root(home), Path::new(root), "{home}");
-        }
     }
 }

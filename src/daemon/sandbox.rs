@@ -36,6 +36,15 @@ impl Paths {
         self.read.extend([Some(path.to_owned()), path.canonicalize().ok()].into_iter().flatten());
     }
 
+    /// Allow reading a file that may be replaced: what is in its directory, and in the one where it really is if it is a link.
+    pub fn read_file(&mut self, file: &Path) {
+        if let Some(directory) = file.parent() {
+            self.read(directory);
+        }
+        let real = file.canonicalize().ok();
+        self.read.extend(real.as_deref().and_then(Path::parent).map(Path::to_owned));
+    }
+
     /// Allow changing below `path`.
     pub fn write(&mut self, path: &Path) {
         self.write.extend([Some(path.to_owned()), path.canonicalize().ok()].into_iter().flatten());

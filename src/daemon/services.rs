@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use crate::account::Accounts;
+use crate::account::{self, Accounts};
 use crate::config::{Config, Service};
 use crate::imap::{self, Imap};
 use crate::pop3::{self, Pop3};
 use crate::smtp::{self, Kind, Smtp};
-use crate::store::Stores;
+use crate::store::{Mounts, Stores};
 use crate::wire::{Peer, Session, Switch};
 
 /// Accounts, stores, and what each protocol shares.
@@ -29,23 +29,24 @@ impl Services {
     /// # Errors
     /// In words: what could not be opened, and where.
     pub fn new(config: &Config, starttls: Switch) -> Result<Services, String> {
-        Services::of(config, Services::accounts(config)?, starttls)
+        let accounts = Services::accounts(config).map_err(|e| e.to_string())?;
+        Services::of(config, accounts, Mounts::read(config.mail.mount_point.as_deref()), starttls)
     }
 
     /// Who exists; the first half of [`Services::new`], which starts no thread.
     ///
     /// # Errors
-    /// In words: what could not be opened, and where.
-    pub fn accounts(config: &Config) -> Result<Arc<Accounts>, String> {
-        Accounts::new(config.account()).map(Arc::new).map_err(|e| format!("accounts: {e}"))
+    /// What could not be opened, and where.
+    pub fn accounts(config: &Config) -> Result<Arc<Accounts>, account::Error> {
+        Accounts::new(config.account()).map(Arc::new)
     }
 
-    /// The second half of [`Services::new`].
+    /// The second half of [`Services::new`], with what was found out before the process was confined.
     ///
     /// # Errors
     /// In words: what could not be opened, and where.
-    pub fn of(config: &Config, accounts: Arc<Accounts>, starttls: Switch) -> Result<Services, String> {
-        let stores = Stores::new(config.store()).map_err(|e| format!("mail store: {e}"))?;
+    pub fn of(config: &Config, accounts: Arc<Accounts>, mounts: Mounts, starttls: Switch) -> Result<Services, String> {
+        let stores = Stores::new(config.store(mounts)).map_err(|e| format!("mail store: {e}"))?;
         let (a, s) = (|| accounts.clone(), || stores.clone());
         Ok(Services {
             smtp: Arc::new(smtp::Shared {

@@ -48,6 +48,7 @@ const DIR_MODE: u32 = 0o700;
 pub use error::{Error, Result};
 pub use home::{Assumed, Home, Layout, Owner};
 pub use mailbox::{Change, Copying, Mailbox, Message, NewMessage, Pop3Lock, Reader, Since, Status, Tour, Visited};
+pub use mounts::Mounts;
 pub use name::{Name, Role};
 pub use stores::{Settings, Store, Stores};
 pub use tree::{Charset, Folder};

@@ -6,7 +6,8 @@
 //! that mount without fstab), before anything is made below it: until then the caller is told to try later.
 //!
 //! A directory counts as mounted if it is on another file system than its parent. Bind mounts need not be, and are not asked for. Looked
-//! at only when a home is missing. An fstab that cannot be read asks for nothing.
+//! at only when a home is missing. The list is read once, at the start, before the process is confined to its own files; an fstab
+//! that is there and cannot be read is logged, and asks for nothing.
 
 use std::fs;
 use std::io;
@@ -22,23 +23,38 @@ const FSTAB: &str = "/etc/fstab";
 const MAX_FSTAB: u64 = 1 << 20;
 
 /// Directories that must be mount points.
-#[derive(Debug, Default)]
-pub(super) struct Mounts(Vec<PathBuf>);
+#[derive(Debug, Clone, Default)]
+pub struct Mounts(Vec<PathBuf>);
 
 impl Mounts {
     /// `configured`, and what this system's fstab says.
-    pub(super) fn new(configured: Option<&Path>) -> Mounts {
-        let table = fsio::read(Path::new(FSTAB), MAX_FSTAB).unwrap_or_default();
-        let mut all = listed(&String::from_utf8_lossy(&table));
+    pub fn read(configured: Option<&Path>) -> Mounts {
+        Mounts::read_from(Path::new(FSTAB), configured)
+    }
+
+    fn read_from(table: &Path, configured: Option<&Path>) -> Mounts {
+        let text = fsio::read(table, MAX_FSTAB).unwrap_or_else(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
+                let file = table.display();
+                tracing::warn!(%file, %error, "cannot be read: homes are made whether or not its file systems are mounted");
+            }
+            Vec::new()
+        });
+        let mut all = listed(&String::from_utf8_lossy(&text));
         all.extend(configured.map(Path::to_path_buf));
         Mounts(all)
     }
 
-    /// May something be made at `path`? An error if a file system that belongs above it is missing.
-    pub(super) fn check(&self, path: &Path) -> Result<()> {
+    /// The mount point above `path`, or `path` itself, on which nothing is mounted.
+    pub fn missing(&self, path: &Path) -> Option<&Path> {
         let real = real(path);
         let missing = self.0.iter().find(|mount| real.starts_with(mount) && !is_mounted(mount));
-        missing.map_or(Ok(()), |mount| {
+        missing.map(PathBuf::as_path)
+    }
+
+    /// May something be made at `path`? An error if a file system that belongs above it is missing.
+    pub(super) fn check(&self, path: &Path) -> Result<()> {
+        self.missing(path).map_or(Ok(()), |mount| {
             Err(Error::io(mount, io::Error::new(io::ErrorKind::NotConnected, "file system is not mounted")))
         })
     }
@@ -86,6 +102,16 @@ mod tests {
             nfs:/x\t/home\tnfs4\tnoauto\n\
             broken /line\n";
         assert_eq!(listed(table), [Path::new("/"), Path::new("/srv/mail boxes"), Path::new("/home")]);
+    }
+
+    #[test]
+    fn the_table_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = dir.path().join("fstab");
+        std::fs::write(&table, "/dev/x /srv/mail ext4 defaults\n").unwrap();
+        let both = Mounts::read_from(&table, Some(Path::new("/data")));
+        assert_eq!(both.0, [Path::new("/srv/mail"), Path::new("/data")]);
+        assert!(Mounts::read_from(&dir.path().join("none"), None).0.is_empty());
     }
 
     #[test]

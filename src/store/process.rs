@@ -32,7 +32,7 @@ impl Process {
             watch: Watch::new(),
             syncs: DirSyncs::new(),
             leavings: Leavings::new(),
-            mounts: Mounts::new(settings.mount_point.as_deref()),
+            mounts: settings.mounts.clone(),
         }
     }
 

@@ -40,6 +40,7 @@ impl Login {
                 }
             };
             account = account.filter(|_| checked.is_some());
+            self.master.clone_from(&checked);
             self.name = format!("{}*{}", self.name, master.to_lowercase().chars().take(MAX_NAME).collect::<String>());
             self.is_master = true;
         }

@@ -27,7 +27,7 @@ impl Sum {
 }
 
 /// A digest and its salt.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Digest {
     sum: Sum,
     /// Digest, then salt.

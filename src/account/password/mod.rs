@@ -99,14 +99,14 @@ impl Scheme {
     }
 }
 
-/// A stored password, checked for form.
-#[derive(Debug, Clone)]
+/// A stored password, checked for form. Two are equal if both were read from the same text.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     scheme: Scheme,
     form: Form,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Form {
     Argon2(Secret),
     Bcrypt(Secret),

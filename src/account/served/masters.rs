@@ -30,6 +30,11 @@ impl Masters {
         }
     }
 
+    /// Another number for every reading of the file.
+    pub fn version(&self, age: Duration) -> u64 {
+        self.0.get(age).value.map_or(0, |table| table.version)
+    }
+
     /// Every mistake in the file.
     pub fn problems(&self) -> Vec<Problem> {
         let Known { value, trouble } = self.0.get(Duration::ZERO);

@@ -21,7 +21,7 @@ use nix::unistd::Pid;
 use super::{Done, Failure, fail, serve};
 use crate::account::{self, Accounts};
 use crate::config::{Config, Service};
-use crate::store::Stores;
+use crate::store::{Mounts, Stores};
 
 mod ca;
 mod mail;
@@ -114,7 +114,7 @@ fn make_maildirs(config: &Config) -> Done {
     let failed = |e: &dyn std::fmt::Display| Failure::Other(format!("making the Maildirs: {e}"));
     let accounts =
         Accounts::new(account::Settings { secret_file: None, ..config.account() }).map_err(|e| failed(&e))?;
-    let stores = Stores::new(config.store()).map_err(|e| failed(&e))?;
+    let stores = Stores::new(config.store(Mounts::default())).map_err(|e| failed(&e))?;
     for user in accounts.users().iter().take(READY_MAILDIRS) {
         stores.open(&user.home).map_err(|e| failed(&e))?;
     }

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use super::kept::Kept;
 use super::mailbox::clean;
 use super::metadata::Feed;
+use super::mounts::Mounts;
 use super::process::Process;
 use super::quota::{Limits, Quota};
 use super::tree::{self, Folder, Moved, Tree};
@@ -44,8 +45,8 @@ pub struct Settings {
     pub default_folders: Vec<(Name, Role)>,
     /// How names of folders are spelled on disk; `None` is what each tree speaks already.
     pub mailbox_names: Option<Charset>,
-    /// A directory that must be a mount point before a home below it is made.
-    pub mount_point: Option<PathBuf>,
+    /// What must be mounted before a home is made below it.
+    pub mounts: Mounts,
     /// How much mail an account may have that has no limits of its own.
     pub quota: Limits,
 }

@@ -130,7 +130,7 @@ fn nobody_opens_a_folder_while_it_is_deleted() {
 fn a_home_is_not_made_where_its_file_system_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     let base = std::fs::canonicalize(dir.path()).unwrap();
-    let settings = Settings { hostname: "h".into(), mount_point: Some(base.clone()), ..Settings::default() };
+    let settings = Settings { hostname: "h".into(), mounts: Mounts::read(Some(&base)), ..Settings::default() };
     let stores = Stores::new(settings).unwrap();
     let home = home(&base, Layout::Maildirpp);
     let Err(error) = stores.open(&home) else { panic!("made") };

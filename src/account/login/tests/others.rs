@@ -197,3 +197,77 @@ fn master_users() {
     assert_eq!(sasl(&place, Mechanism::Plain, Some(message), &[]), "Credentials", "nobody else");
     assert_eq!(sasl(&place, Mechanism::Plain, Some(&message[13..]), &[]), "alice@demo.test");
 }
+
+/// Whoever vouched for a session is who has to stay on file: the master user where one became somebody.
+#[test]
+fn a_master_users_sessions_are_his() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let masters = |text: &str| {
+        std::fs::write(file.path().with_extension("new"), text).unwrap();
+        std::fs::rename(file.path().with_extension("new"), file.path()).unwrap();
+    };
+    masters("root:{PLAIN}m-secret\nold:{PLAIN}o-secret\n");
+    let place = place(&[("demo.test", "carol:!\n", "")], |settings| settings.masters = Some(file.path().into()));
+    let open = |name: &str, given: &str| {
+        let (mut login, mut step) = Login::password(&place.accounts, &peer("127.0.0.1"), name, Secret::new(given));
+        while let Step::Work(work) = step {
+            step = login.answered(work());
+        }
+        let Step::Granted(_, seat) = step else { panic!("{name}: not let in") };
+        seat
+    };
+    let (by_root, by_old) = (open("carol@demo.test*root", "m-secret"), open("carol*old", "o-secret"));
+    place.accounts.dismiss_removed();
+    let wait = || std::thread::sleep(crate::account::USUAL + Duration::from_millis(50));
+    place.write("demo.test", "users", "carol:!\ndave:{PLAIN}x\n");
+    wait();
+    place.accounts.dismiss_removed();
+    assert!(!by_root.is_gone() && !by_old.is_gone(), "he whose login is locked did not log in");
+    masters("root:{PLAIN}m-secret\n");
+    wait();
+    place.accounts.dismiss_removed();
+    assert!(!by_root.is_gone() && by_old.is_gone());
+    place.write("demo.test", "users", "dave:{PLAIN}x\n");
+    wait();
+    place.accounts.dismiss_removed();
+    assert!(by_root.is_gone(), "the user himself is gone");
+}
+
+/// What was checked at the beginning of a login is not what counts at its end.
+#[test]
+fn a_login_during_which_the_password_changes_is_refused() {
+    let scram_bob = format!("bob:{SCRAM}\n");
+    let change = |case: &str| match case {
+        "removed" => scram_bob.clone(),
+        "changed" => format!("alice:{{PLAIN}}other\n{scram_bob}"),
+        "locked" => format!("alice:!\n{scram_bob}"),
+        "somebody else's" => format!("alice:{{PLAIN}}a-secret\n{scram_bob}eve:{{PLAIN}}x\n"),
+        _ => format!("alice:{{PLAIN}}a-secret\n{scram_bob}"),
+    };
+    for (case, told) in [
+        ("removed", "Credentials"),
+        ("changed", "Credentials"),
+        ("locked", "Credentials"),
+        ("somebody else's", "alice@demo.test"),
+        ("unchanged", "alice@demo.test"),
+    ] {
+        let place = place(&[("demo.test", &change("before"), "")], |_| {});
+        let (mut login, step) = Login::password(&place.accounts, &peer("127.0.0.1"), "alice", Secret::new("a-secret"));
+        let Step::Work(work) = step else { panic!("no check") };
+        place.write("demo.test", "users", &change(case));
+        let step = login.answered(work());
+        assert_eq!(run(&mut login, step).0, told, "{case}");
+        assert_eq!(place.accounts.seats.vouched().len(), 0, "{case}: no seat is left behind");
+        // SCRAM: a client may wait as long as it likes with its last, empty, message.
+        let (mut login, _) =
+            Login::sasl(&place.accounts, &peer("127.0.0.1"), Some(&tls()), Mechanism::ScramSha256, None);
+        let alice = Account {
+            user: place.accounts.user("bob@demo.test").unwrap(),
+            password: Stored::parse("{PLAIN}before").ok(),
+            version: 0,
+        };
+        login.state = State::ScramEnd(Arc::new(alice));
+        let step = login.respond(b"");
+        assert_eq!(run(&mut login, step).0, "Credentials", "the keys are others now");
+    }
+}
