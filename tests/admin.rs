@@ -108,6 +108,29 @@ fn domains_users_and_aliases_come_and_go() {
     assert!(!dir.path().join("domains/example.org").exists());
 }
 
+/// What is removed stays removed, also where the file says it twice or over several lines.
+#[test]
+fn what_is_removed_brings_nothing_else_to_life() {
+    let (dir, config) = empty();
+    must(&config, &["domain", "add", "b\u{fc}cher.test"], "");
+    assert!(refused(&config, &["domain", "add", "xn--bcher-kva.test"], "").contains("served already"));
+    let domain = dir.path().join("domains/b\u{fc}cher.test");
+    fs::write(domain.join("users"), "\u{c4}rger:!\nalice:{PLAIN}new\nALICE:{PLAIN}old\nbob:{PLAIN}b\n").expect("users");
+    let aliases = "staff: bob\nteam: alice,\n# who joined later\n\n    \u{c4}rger\nTeam: bob\nend: bob\n";
+    fs::write(domain.join("aliases"), aliases).expect("aliases");
+    let told = refused(&config, &["user", "add", "\u{e4}rger@xn--bcher-kva.test"], "x\n");
+    assert!(told.contains("as \u{c4}rger: case makes no other user"), "{told}");
+    let shown = must(&config, &["user", "show", "\u{e4}rger@b\u{fc}cher.test"], "");
+    assert!(shown.contains("none (login locked)") && shown.contains("/Maildir") && shown.contains("team@"), "{shown}");
+    must(&config, &["user", "remove", "alice@b\u{fc}cher.test"], "");
+    assert_eq!(fs::read_to_string(domain.join("users")).expect("users"), "\u{c4}rger:!\nbob:{PLAIN}b\n");
+    must(&config, &["alias", "remove", "team@b\u{fc}cher.test"], "");
+    assert_eq!(
+        fs::read_to_string(domain.join("aliases")).expect("aliases"),
+        "staff: bob\n# who joined later\n\nend: bob\n"
+    );
+}
+
 #[test]
 fn check_tells_every_mistake_with_its_place() {
     let (dir, config) = empty();

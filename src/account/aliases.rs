@@ -69,16 +69,42 @@ pub fn parse(bytes: &[u8], domain: &str) -> Parsed {
                 continue;
             }
         };
-        if text.trim().is_empty() || text.trim_start().starts_with('#') {
-            continue;
-        }
-        if !text.starts_with([' ', '\t']) {
-            parsed.take(&std::mem::take(&mut entry), domain);
+        match part(text) {
+            Part::Nothing => continue,
+            Part::Begins => parsed.take(&std::mem::take(&mut entry), domain),
+            Part::Continues => {}
         }
         entry.push((number, text));
     }
     parsed.take(&entry, domain);
     parsed
+}
+
+/// What a line is to the entries of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// An empty line or a comment: also inside of an entry, which goes on behind it.
+    Nothing,
+    /// The first line of an entry.
+    Begins,
+    /// One more line of the entry before.
+    Continues,
+}
+
+/// What is this line?
+pub fn part(text: &str) -> Part {
+    if text.trim().is_empty() || text.trim_start().starts_with('#') {
+        Part::Nothing
+    } else if text.starts_with([' ', '\t']) {
+        Part::Continues
+    } else {
+        Part::Begins
+    }
+}
+
+/// The name of the entry that begins with this line, as in [`Alias::name`]; none if it cannot be read.
+pub fn name_of(head: &str, domain: &str) -> Option<String> {
+    split_name(head, domain).ok().map(|(name, _)| name)
 }
 
 impl Parsed {

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use clap::Subcommand;
 
-use super::edit::{self, TextFile};
+use super::edit::{self, Kind, TextFile};
 use super::{Done, Failure, fail, user};
 use crate::account::{aliases, domain};
 use crate::config::Config;
@@ -60,7 +60,7 @@ fn open(address: &str, config: &Config) -> Result<Entry, Failure> {
     let (name, dir) = edit::place(config, address)?;
     let name = if name.is_empty() { "@".to_owned() } else { name };
     let domain = domain::canonical(address.rsplit_once('@').map_or("", |(_, domain)| domain));
-    Ok(Entry { name, domain, file: TextFile::open(&dir.join("aliases"), config)? })
+    Ok(Entry { name, domain, file: TextFile::open(&dir, Kind::Aliases, config)? })
 }
 
 /// The line of an alias, checked.
@@ -69,20 +69,18 @@ fn line(entry: &Entry, targets: &[String]) -> Result<String, Failure> {
     aliases::format(&entry.name, &targets, &entry.domain).map_err(Failure::Other)
 }
 
-/// Targets of an entry's lines.
-fn targets_of(lines: &[String]) -> Vec<String> {
-    let joined = lines.join(" ");
-    let list = joined.split_once(':').map_or("", |(_, list)| list);
-    list.split(',').map(|target| target.trim().to_owned()).filter(|target| !target.is_empty()).collect()
+/// Targets of an entry.
+fn targets_of(rest: &str) -> Vec<String> {
+    rest.split(',').map(|target| target.trim().to_owned()).filter(|target| !target.is_empty()).collect()
 }
 
 fn add(address: &str, targets: &[String], config: &Config, out: &mut dyn Write) -> Done {
     let mut entry = open(address, config)?;
-    let place = entry.file.find(&entry.name);
-    let mut all = place.clone().map_or(Vec::new(), |place| targets_of(entry.file.lines(place)));
+    let place = entry.file.find(&entry.name).into_iter().next();
+    let mut all = place.as_ref().map_or(Vec::new(), |place| targets_of(&place.rest));
     let before = all.len();
     for target in targets {
-        if !all.iter().any(|known| known.eq_ignore_ascii_case(target)) {
+        if !all.iter().any(|known| edit::same(known, target, &entry.domain)) {
             all.push(target.clone());
         }
     }
@@ -92,7 +90,7 @@ fn add(address: &str, targets: &[String], config: &Config, out: &mut dyn Write) 
     }
     let line = line(&entry, &all)?;
     match place {
-        Some(place) => entry.file.replace(place, Some(line)),
+        Some(place) => entry.file.replace(&place.lines, Some(line)),
         None => entry.file.push(line),
     }
     save(entry, config, || Ok(writeln!(out, "{address} leads to {}", all.join(", "))?))
@@ -100,12 +98,12 @@ fn add(address: &str, targets: &[String], config: &Config, out: &mut dyn Write) 
 
 /// Write the file, say what was done, and what is odd about the entry now: a loop, nobody there, a domain elsewhere, a user of the same name.
 fn save(entry: Entry, config: &Config, say: impl FnOnce() -> Done) -> Done {
-    let place = entry.file.find(&entry.name).unwrap_or_default();
+    let place = entry.file.find(&entry.name).into_iter().next().map(|place| place.lines).unwrap_or_default();
     let path = entry.file.path().to_owned();
     entry.file.save()?;
     say()?;
     for (file, problem) in user::accounts(config)?.problems() {
-        if file == path && place.contains(&problem.line.saturating_sub(1)) {
+        if file == path && place.iter().any(|line| line + 1 == problem.line) {
             eprintln!("warning: {}", problem.message);
         }
     }
@@ -122,9 +120,9 @@ fn list(domain: Option<&str>, json: bool, config: &Config, out: &mut dyn Write) 
     };
     let mut rows = Vec::new();
     for domain in domains {
-        for (name, rest) in edit::entries(&config.accounts.domains.join(&domain).join("aliases"))? {
-            let name = if name == "@" { "" } else { name.as_str() };
-            rows.push((format!("{name}@{domain}"), targets_of(&[format!(":{rest}")])));
+        for entry in edit::entries(&config.accounts.domains.join(&domain), Kind::Aliases)? {
+            let name = if entry.name == "@" { "" } else { entry.name.as_str() };
+            rows.push((format!("{name}@{domain}"), targets_of(&entry.rest)));
         }
     }
     if json {
@@ -141,17 +139,20 @@ fn list(domain: Option<&str>, json: bool, config: &Config, out: &mut dyn Write) 
 
 fn remove(address: &str, targets: &[String], config: &Config, out: &mut dyn Write) -> Done {
     let mut entry = open(address, config)?;
-    let Some(place) = entry.file.find(&entry.name) else { return fail(format!("there is no alias {address}")) };
-    let mut left = targets_of(entry.file.lines(place.clone()));
+    let places = entry.file.find(&entry.name);
+    let Some(place) = places.first() else { return fail(format!("there is no alias {address}")) };
+    let mut left = targets_of(&place.rest);
     for target in targets {
-        let Some(at) = left.iter().position(|known| known.eq_ignore_ascii_case(target)) else {
+        let Some(at) = left.iter().position(|known| edit::same(known, target, &entry.domain)) else {
             return fail(format!("{address} does not lead to {target}; it leads to {}", left.join(", ")));
         };
         left.remove(at);
     }
     let gone = targets.is_empty() || left.is_empty();
     let line = if gone { None } else { Some(line(&entry, &left)?) };
-    entry.file.replace(place, line);
+    // With the first one, which is the one that counts, a second entry of the name goes, too: it would come to life.
+    let whole: Vec<usize> = places.iter().flat_map(|place| place.lines.clone()).collect();
+    entry.file.replace(if gone { &whole } else { &place.lines }, line);
     let said = if gone { format!("{address} is removed") } else { format!("{address} leads to {}", left.join(", ")) };
     save(entry, config, || Ok(writeln!(out, "{said}")?))
 }

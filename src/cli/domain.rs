@@ -9,8 +9,9 @@ use std::os::unix::fs::chown;
 
 use clap::Subcommand;
 
-use super::edit::{self, DIR_MODE, TextFile, at};
+use super::edit::{self, DIR_MODE, Kind, TextFile, at};
 use super::{Done, fail};
+use crate::account::domain::canonical;
 use crate::config::{Config, is_host_name};
 use crate::fsio;
 
@@ -53,8 +54,9 @@ fn add(domain: &str, config: &Config, out: &mut dyn Write) -> Done {
         return fail(format!("\"{domain}\" is not a domain name"));
     }
     let domains = &config.accounts.domains;
-    let dir = domains.join(&domain);
-    if dir.exists() {
+    let known = edit::domains(config)?.into_iter().find(|known| canonical(known) == canonical(&domain));
+    let dir = domains.join(known.as_ref().unwrap_or(&domain));
+    if known.is_some() || dir.exists() {
         return fail(format!("{domain} is served already: {}", dir.display()));
     }
     for dir in [domains, &dir] {
@@ -65,11 +67,11 @@ fn add(domain: &str, config: &Config, out: &mut dyn Write) -> Done {
             }
         }
     }
-    for (name, comment) in [
-        ("users", "# name:password:uid:gid:comment:home:shell:extra   see mailcote-users(5)"),
-        ("aliases", "# name: address, ...   see mailcote-users(5)"),
+    for (kind, comment) in [
+        (Kind::Users, "# name:password:uid:gid:comment:home:shell:extra   see mailcote-users(5)"),
+        (Kind::Aliases, "# name: address, ...   see mailcote-users(5)"),
     ] {
-        let mut file = TextFile::open(&dir.join(name), config)?;
+        let mut file = TextFile::open(&dir, kind, config)?;
         file.push(comment.into());
         file.save()?;
     }
@@ -82,8 +84,8 @@ fn list(json: bool, config: &Config, out: &mut dyn Write) -> Done {
     let mut rows = Vec::new();
     for domain in edit::domains(config)? {
         let dir = config.accounts.domains.join(&domain);
-        let (users, aliases) = (edit::entries(&dir.join("users"))?.len(), edit::entries(&dir.join("aliases"))?.len());
-        rows.push((domain, users, aliases));
+        let [users, aliases] = Kind::ALL.map(|kind| edit::entries(&dir, kind).map(|entries| entries.len()));
+        rows.push((domain, users?, aliases?));
     }
     if json {
         let rows: Vec<_> = rows
@@ -101,8 +103,10 @@ fn list(json: bool, config: &Config, out: &mut dyn Write) -> Done {
 
 fn remove(domain: &str, force: bool, config: &Config, out: &mut dyn Write) -> Done {
     let dir = edit::domain_dir(config, domain)?;
-    let names = ["users", "aliases"].map(|name| dir.join(name));
-    let entries = edit::entries(&names[0])?.len() + edit::entries(&names[1])?.len();
+    // Held until the directory is gone: a command that adds a user meanwhile waits, and then finds no domain.
+    let _lock = edit::lock(&dir)?;
+    let names = Kind::ALL.map(|kind| dir.join(kind.file()));
+    let entries = edit::entries(&dir, Kind::Users)?.len() + edit::entries(&dir, Kind::Aliases)?.len();
     if entries > 0 && !force {
         return fail(format!("{domain} has {entries} users and aliases; remove them first, or say --force"));
     }

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use clap::Subcommand;
 
-use super::edit::{self, TextFile};
+use super::edit::{self, Kind, TextFile, called};
 use super::{Done, Failure, fail, password};
 use crate::account::password::{Scheme, hash};
 use crate::account::{self, Accounts, domain, users};
@@ -87,7 +87,7 @@ fn stored(address: &str, scheme: Scheme) -> Result<String, Failure> {
 
 fn open(address: &str, config: &Config) -> Result<(String, TextFile), Failure> {
     let (name, dir) = edit::place(config, address)?;
-    Ok((name, TextFile::open(&dir.join("users"), config)?))
+    Ok((name, TextFile::open(&dir, Kind::Users, config)?))
 }
 
 fn add(address: &str, scheme: Option<&str>, config: &Config, out: &mut dyn Write) -> Done {
@@ -98,16 +98,14 @@ fn add(address: &str, scheme: Option<&str>, config: &Config, out: &mut dyn Write
     if let Some(delimiter) = config.accounts.recipient_delimiter.filter(|d| name.contains(*d)) {
         return fail(format!("\"{name}\" contains {delimiter}, which separates users from details"));
     }
-    if let Some((known, _)) =
-        edit::entries(&dir.join("users"))?.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(&name))
-    {
-        return fail(format!("{address} exists already{}", as_written(&[known], &name)));
+    if let Some(known) = called(edit::entries(&dir, Kind::Users)?, &name).next() {
+        return fail(format!("{address} exists already{}", as_written(&known.name, &name)));
     }
     let field = stored(address, scheme)?;
     // Asking took time: look again, now with the lock.
     let (name, mut file) = open(address, config)?;
-    if let Some(line) = file.find(&name) {
-        return fail(format!("{address} exists already{}", as_written(file.lines(line), &name)));
+    if let Some(known) = file.find(&name).first() {
+        return fail(format!("{address} exists already{}", as_written(&known.name, &name)));
     }
     file.push(users::format(&name, &field, None, &[]));
     file.save()?;
@@ -124,15 +122,17 @@ fn add(address: &str, scheme: Option<&str>, config: &Config, out: &mut dyn Write
 fn passwd(address: &str, scheme: Option<&str>, config: &Config, out: &mut dyn Write) -> Done {
     let scheme = scheme_called(scheme)?;
     let (name, file) = open(address, config)?;
-    if file.find(&name).is_none() {
+    if file.find(&name).is_empty() {
         return fail(format!("there is no user {address}"));
     }
     drop(file);
     let field = stored(address, scheme)?;
     let (name, mut file) = open(address, config)?;
-    let Some(entry) = file.find(&name) else { return fail(format!("{address} was removed meanwhile")) };
-    let line = file.lines(entry.clone()).concat();
-    file.replace(entry, Some(users::with_password(&line, &field)));
+    // The first line is the one that counts.
+    let found = file.find(&name);
+    let Some(entry) = found.first() else { return fail(format!("{address} was removed meanwhile")) };
+    let line = users::with_password(file.line(entry.lines[0]), &field);
+    file.replace(&entry.lines, Some(line));
     file.save()?;
     writeln!(out, "{address} has a new password")?;
     Ok(())
@@ -140,9 +140,13 @@ fn passwd(address: &str, scheme: Option<&str>, config: &Config, out: &mut dyn Wr
 
 fn remove(address: &str, config: &Config, out: &mut dyn Write) -> Done {
     let (name, mut file) = open(address, config)?;
-    let Some(entry) = file.find(&name) else { return fail(format!("there is no user {address}")) };
+    // All of them: a second line of the name, which means nothing now, would make a user of its own.
+    let lines: Vec<usize> = file.find(&name).into_iter().flat_map(|entry| entry.lines).collect();
+    if lines.is_empty() {
+        return fail(format!("there is no user {address}"));
+    }
     let maildir = maildir(address, config)?;
-    file.replace(entry, None);
+    file.replace(&lines, None);
     file.save()?;
     writeln!(out, "{address} is removed and cannot log in or get mail. The mail is kept: {maildir}")?;
     for (alias, _) in leading_to(address, config)? {
@@ -152,8 +156,7 @@ fn remove(address: &str, config: &Config, out: &mut dyn Write) -> Done {
 }
 
 /// How the file writes the name, where it differs: case does not make another user.
-fn as_written(lines: &[String], name: &str) -> String {
-    let known = lines.first().and_then(|line| line.split(':').next()).unwrap_or_default();
+fn as_written(known: &str, name: &str) -> String {
     if known == name { String::new() } else { format!(", as {known}: case makes no other user") }
 }
 
@@ -166,17 +169,15 @@ pub(super) fn accounts(config: &Config) -> Result<Accounts, Failure> {
 
 /// Where a user's mail is.
 fn maildir(address: &str, config: &Config) -> Result<String, Failure> {
-    let users = accounts(config)?.users();
-    let user = users.iter().find(|user| user.login.eq_ignore_ascii_case(address));
+    let user = accounts(config)?.user(address);
     Ok(user.map_or_else(|| "unknown; see \"mailcote check\"".into(), |user| user.home.maildir.display().to_string()))
 }
 
 /// How much mail a user may have, with what was set over IMAP and what the configuration says of everybody.
 fn quota(address: &str, config: &Config) -> Result<Limits, Failure> {
     let accounts = accounts(config)?;
-    let users = accounts.users();
-    let user = users.iter().find(|user| user.login.eq_ignore_ascii_case(address));
-    Ok(user.map(|user| accounts.quota(user)).unwrap_or_default().or(config.quota))
+    let user = accounts.user(address);
+    Ok(user.map(|user| accounts.quota(&user)).unwrap_or_default().or(config.quota))
 }
 
 fn in_words(limits: Limits) -> String {
@@ -187,14 +188,11 @@ fn in_words(limits: Limits) -> String {
 
 /// Aliases of the same domain that name `address`, with their targets.
 fn leading_to(address: &str, config: &Config) -> Result<Vec<(String, String)>, Failure> {
-    let (name, dir) = edit::place(config, address)?;
+    let (_, dir) = edit::place(config, address)?;
     let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
-    let names_it = |rest: &str| {
-        rest.split(',').map(str::trim).any(|t| t.eq_ignore_ascii_case(address) || t.eq_ignore_ascii_case(&name))
-    };
-    let aliases = edit::entries(&dir.join("aliases"))?;
-    let hits = aliases.into_iter().filter(|(_, rest)| names_it(rest));
-    Ok(hits.map(|(alias, rest)| (format!("{}@{domain}", alias.trim_end_matches('@')), rest)).collect())
+    let names_it = |rest: &str| rest.split(',').any(|target| edit::same(target.trim(), address, domain));
+    let hits = edit::entries(&dir, Kind::Aliases)?.into_iter().filter(|entry| names_it(&entry.rest));
+    Ok(hits.map(|entry| (format!("{}@{domain}", entry.name.trim_end_matches('@')), entry.rest)).collect())
 }
 
 fn list(domain: Option<&str>, json: bool, config: &Config, out: &mut dyn Write) -> Done {
@@ -202,7 +200,7 @@ fn list(domain: Option<&str>, json: bool, config: &Config, out: &mut dyn Write) 
     let only = only.transpose()?.unwrap_or_default();
     // A file that cannot be read has nobody in it, which must not be told as the truth.
     for domain in edit::domains(config)? {
-        edit::entries(&config.accounts.domains.join(domain).join("users"))?;
+        edit::entries(&config.accounts.domains.join(domain), Kind::Users)?;
     }
     let mut users = accounts(config)?.users();
     users.retain(|user| user.login.ends_with(&only));
@@ -220,12 +218,10 @@ fn list(domain: Option<&str>, json: bool, config: &Config, out: &mut dyn Write) 
 
 fn show(address: &str, json: bool, config: &Config, out: &mut dyn Write) -> Done {
     let (name, dir) = edit::place(config, address)?;
-    let entries = edit::entries(&dir.join("users"))?;
-    let Some((_, rest)) = entries.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name)) else {
+    let Some(entry) = called(edit::entries(&dir, Kind::Users)?, &name).next() else {
         return fail(format!("there is no user {address}"));
     };
-    // The scheme alone: a hash on a screen is one photograph away from being guessed at.
-    let scheme = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).map_or("crypt", |(scheme, _)| scheme);
+    let scheme = scheme_of(&entry.rest);
     let maildir = maildir(address, config)?;
     let quota = quota(address, config)?;
     let aliases: Vec<String> = leading_to(address, config)?.into_iter().map(|(alias, _)| alias).collect();
@@ -239,8 +235,38 @@ fn show(address: &str, json: bool, config: &Config, out: &mut dyn Write) -> Done
     }
     writeln!(out, "login     {address}")?;
     writeln!(out, "maildir   {maildir}")?;
-    writeln!(out, "password  {scheme}")?;
+    writeln!(out, "password  {}", scheme.unwrap_or("none (login locked)"))?;
     writeln!(out, "quota     {}", in_words(quota))?;
     writeln!(out, "aliases   {}", if aliases.is_empty() { "none".into() } else { aliases.join(", ") })?;
     Ok(())
+}
+
+/// How the password is stored, of what stands behind a user's name; none where the field locks the login. The scheme alone: a hash on a
+/// screen is one photograph away from being guessed at.
+fn scheme_of(rest: &str) -> Option<&str> {
+    let field = rest.split(':').next().unwrap_or_default();
+    match field.strip_prefix('{').and_then(|field| field.split_once('}')) {
+        Some((scheme, _)) => Some(scheme),
+        None if field.is_empty() || field.starts_with(['!', '*']) => None,
+        None => Some("crypt"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemes_that_are_shown() {
+        for (rest, shown) in [
+            ("{PLAIN}x:::", Some("PLAIN")),
+            ("$6$x$y", Some("crypt")),
+            ("", None),
+            (":1000:1000::/home/x", None),
+            ("!{PLAIN}x", None),
+            ("*", None),
+        ] {
+            assert_eq!(scheme_of(rest), shown, "{rest}");
+        }
+    }
 }
