@@ -13,6 +13,8 @@ use std::task::{Context, Poll, Waker};
 struct State {
     raised: bool,
     waker: Option<Waker>,
+    /// Raised along with this one.
+    whole: Raiser,
 }
 
 /// One waiter's handle. Cloning gives another handle on the same wake-up.
@@ -39,6 +41,11 @@ impl Notice {
     /// A notice that nobody has raised.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A notice that raises this one, too: so one can wait for several things, each of which ends by itself.
+    pub fn part(&self) -> Notice {
+        Notice(Arc::new(Mutex::new(State { whole: self.raiser(), ..State::default() })))
     }
 
     /// Wake whoever waits, or let the next wait return at once.
@@ -94,14 +101,15 @@ impl Raiser {
 
 fn raise(state: &Mutex<State>) {
     // The waker is called outside the lock: it may run code that looks at this notice.
-    let waker = {
+    let (waker, whole) = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.raised = true;
-        state.waker.take()
+        (state.waker.take(), state.whole.clone())
     };
     if let Some(waker) = waker {
         waker.wake();
     }
+    whole.raise();
 }
 
 #[cfg(test)]
@@ -115,6 +123,18 @@ mod tests {
         assert!(notice.raiser().raise());
         assert!(notice.take());
         assert!(!notice.take());
+    }
+
+    #[test]
+    fn a_part_raises_the_whole() {
+        let whole = Notice::new();
+        let (one, other) = (whole.part(), whole.part());
+        one.raise();
+        assert!(whole.take() && one.take() && !other.take());
+        whole.raise();
+        assert!(!one.take());
+        drop(whole);
+        assert!(other.raiser().raise());
     }
 
     #[test]

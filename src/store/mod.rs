@@ -22,6 +22,7 @@ mod kept;
 pub mod keywords;
 mod leavings;
 pub mod lock;
+mod lookout;
 mod mailbox;
 pub mod metadata;
 mod mounts;
@@ -47,6 +48,7 @@ const DIR_MODE: u32 = 0o700;
 
 pub use error::{Error, Result};
 pub use home::{Assumed, Home, Layout, Owner};
+pub use lookout::{Done, Followed, FollowedTree, Lookout, News, Turn};
 pub use mailbox::{Change, Copying, Mailbox, Message, NewMessage, Pop3Lock, Reader, Since, Status, Tour, Visited};
 pub use mounts::Mounts;
 pub use name::{Name, Role};

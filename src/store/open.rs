@@ -34,6 +34,7 @@ impl Store {
                 let dir = self.tree.find(name)?;
                 let mailbox = Mailbox::load(Arc::clone(&self.process), &self.home.maildir, dir, self.home.owner)?;
                 mailbox.count_for(&self.quota);
+                mailbox.told_to(&self.lookout, name);
                 let mailbox = Arc::new(mailbox);
                 self.open_table().insert(name.clone(), Arc::downgrade(&mailbox));
                 mailbox

@@ -28,6 +28,7 @@ use super::super::tree::make_all;
 use super::super::{Error, FILE_MODE, Home, Result};
 use super::{FILE as ACL_FILE, Identifier};
 use crate::fsio;
+use crate::notice::Raiser;
 
 /// The file's name.
 const FILE: &str = "shared-mailboxes";
@@ -46,12 +47,13 @@ type Owners = BTreeMap<String, BTreeSet<String>>;
 pub struct Shares {
     dir: PathBuf,
     known: Mutex<HashMap<String, (Stamp, Arc<Owners>)>>,
+    listeners: Mutex<Vec<Raiser>>,
 }
 
 impl Shares {
     /// The files are below `dir`, which is made when it is needed.
     pub fn new(dir: PathBuf) -> Shares {
-        Shares { dir, known: Mutex::default() }
+        Shares { dir, known: Mutex::default(), listeners: Mutex::default() }
     }
 
     /// Who shares something with `login`, or (`anyone`) with everybody of his domain.
@@ -101,7 +103,19 @@ impl Shares {
                 }
             }
         }
-        fsio::replace(&path, text.as_bytes(), FILE_MODE).map_err(|e| Error::io(&path, e))
+        fsio::replace(&path, text.as_bytes(), FILE_MODE).map_err(|e| Error::io(&path, e))?;
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for raiser in listeners {
+            raiser.raise();
+        }
+        Ok(())
+    }
+
+    /// Raise `raiser` whenever somebody begins to share something with somebody, until its waiter is gone.
+    pub fn listen(&self, raiser: Raiser) {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(Raiser::is_alive);
+        listeners.push(raiser);
     }
 
     fn file(&self, domain: &str) -> PathBuf {

@@ -250,6 +250,9 @@ impl Mailbox {
         state.keywords = disk.keyword_names(state.table.used_letters());
         drop(state);
         self.pending.raise();
+        if let Some((lookout, name)) = self.lookout.get() {
+            lookout.changed(name);
+        }
     }
 
     /// Directories differ because of us: remember their times, if a watch tells what others do meanwhile.

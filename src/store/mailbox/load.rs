@@ -85,6 +85,7 @@ impl Mailbox {
             closed: AtomicBool::new(false),
             counted: AtomicBool::new(false),
             quota: OnceLock::new(),
+            lookout: OnceLock::new(),
             in_pop3: AtomicBool::new(false),
             passed_over: Mutex::default(),
             pending: Arc::new(Pending::default()),

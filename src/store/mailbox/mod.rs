@@ -79,6 +79,7 @@ pub use self::kept::Reader;
 use self::kept::{Keeping, Kept};
 pub use self::keys::Since;
 pub use self::message::Pop3Lock;
+pub(super) use self::scan::{Known, Stamp};
 use self::pending::Pending;
 pub use self::status::Status;
 pub use self::table::Message;
@@ -87,11 +88,12 @@ use super::cache::Cache;
 use super::home::Assumed;
 use super::journal::Journal;
 use super::keywords::Keywords;
+use super::lookout::Lookout;
 use super::process::Process;
 use super::quota::Quota;
 use super::uidlist::{Record, UidList};
 use super::watch::{Looking, Which};
-use super::{Error, Owner, Result};
+use super::{Error, Name, Owner, Result};
 use crate::notice::Raiser;
 
 /// Times that a file which is not where it was is looked for again, before the message counts as gone. Each look is a scan;
@@ -116,6 +118,8 @@ pub struct Mailbox {
     counted: AtomicBool,
     /// How much mail the account has; a folder that was opened without an account keeps no count.
     quota: OnceLock<Arc<Quota>>,
+    /// Who else is told of changes, and under which name.
+    lookout: OnceLock<(Arc<Lookout>, Name)>,
     pending: Arc<Pending>,
     keeping: Keeping,
     cache: Cache,
@@ -239,6 +243,9 @@ impl Mailbox {
             }
             self.write_state().generation += 1;
             self.pending.raise();
+            if let Some((lookout, name)) = self.lookout.get() {
+                lookout.closed(name);
+            }
         }
     }
 
@@ -250,6 +257,11 @@ impl Mailbox {
     /// Tell that `name` was delivered into `new/` and is on the disk for good.
     pub(super) fn delivered(&self, name: &[u8]) {
         self.pending.delivered(name);
+    }
+
+    /// Those who follow the folder `name` without having it open are told, too.
+    pub(super) fn told_to(&self, lookout: &Arc<Lookout>, name: &Name) {
+        self.lookout.get_or_init(|| (Arc::clone(lookout), name.clone()));
     }
 
     /// The folder is of this account.

@@ -36,7 +36,7 @@ pub(super) fn subdirectory(place: Which) -> &'static str {
 
 /// Identity and time of both directories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(in super::super) struct Stamp {
     new: One,
     cur: One,
 }
@@ -51,7 +51,7 @@ struct One {
 
 impl Stamp {
     /// Two stats.
-    pub(super) fn take(dir: &Path) -> Result<Stamp> {
+    pub(in super::super) fn take(dir: &Path) -> Result<Stamp> {
         let one = |place| {
             let path = dir.join(subdirectory(place));
             let meta = fs::metadata(&path).map_err(|e| match e.kind() {
@@ -64,7 +64,7 @@ impl Stamp {
     }
 
     /// Are these the same directories, whatever happened in them?
-    pub(super) fn same_folder(&self, other: &Stamp) -> bool {
+    pub(in super::super) fn same_folder(&self, other: &Stamp) -> bool {
         let id = |one: &One| (one.device, one.inode);
         id(&self.new) == id(&other.new) && id(&self.cur) == id(&other.cur)
     }
@@ -88,7 +88,7 @@ impl Stamp {
 /// A stamp may stand for two changes in one tick of the disk's clock. So it is believed only after a scan that began
 /// later than a tick after the stamp was first seen. No clock is compared with another, but for [`LONG_AGO`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Known {
+pub(in super::super) struct Known {
     stamp: Stamp,
     first_seen: Instant,
     scanned: Instant,
@@ -96,13 +96,13 @@ pub(super) struct Known {
 
 impl Known {
     /// Everything was known at `scanned`, just after `stamp` was taken: a scan began then, or the watch was asked.
-    pub(super) fn after_scan(before: Option<Known>, stamp: Stamp, scanned: Instant) -> Known {
+    pub(in super::super) fn after_scan(before: Option<Known>, stamp: Stamp, scanned: Instant) -> Known {
         let first_seen = before.filter(|known| known.stamp == stamp).map_or(scanned, |known| known.first_seen);
         Known { stamp, first_seen, scanned }
     }
 
     /// Did anything happen, or could it have?
-    pub(super) fn needs_scan(&self, stamp: Stamp) -> bool {
+    pub(in super::super) fn needs_scan(&self, stamp: Stamp) -> bool {
         self.stamp != stamp || self.scanned.duration_since(self.first_seen) < stamp.window()
     }
 
@@ -120,7 +120,7 @@ impl Known {
         }
     }
 
-    pub(super) fn stamp(&self) -> &Stamp {
+    pub(in super::super) fn stamp(&self) -> &Stamp {
         &self.stamp
     }
 }

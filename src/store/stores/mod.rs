@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::kept::Kept;
+use super::lookout::Lookout;
 use super::mailbox::clean;
 use super::metadata::Feed;
 use super::mounts::Mounts;
@@ -90,6 +91,8 @@ pub struct Store {
     pub(super) feed: Feed,
     /// How much mail there is and may be.
     pub(super) quota: Arc<Quota>,
+    /// What happens in the folders.
+    pub(super) lookout: Arc<Lookout>,
 }
 
 impl Stores {
@@ -169,8 +172,8 @@ impl Store {
         drop(assumed);
         let (open, opening, plenty) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (kept, me) = (Weak::new(), Weak::new());
-        let (feed, quota) = (Feed::default(), Arc::new(Quota::new(root)));
-        Ok(Store { home: home.clone(), settings, tree, open, opening, plenty, process, kept, me, feed, quota })
+        let (feed, quota, lookout) = (Feed::default(), Arc::new(Quota::new(root)), Arc::default());
+        Ok(Store { home: home.clone(), settings, tree, open, opening, plenty, process, kept, me, feed, quota, lookout })
     }
 
     /// Is INBOX where it was when the account was opened?

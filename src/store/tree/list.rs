@@ -59,6 +59,18 @@ impl Tree {
         self.folders().map(|folders| folders.into_values().collect())
     }
 
+    /// Directories below the root in which folders can come and go, or that can become folders by what is made in them.
+    pub fn levels(&self) -> Result<Vec<PathBuf>> {
+        let mut levels = directories(self.root(), self.layout)?;
+        if self.layout == Layout::Maildirpp {
+            // Everything is in the root, but for what is half made.
+            let is_whole = levels.iter().map(|level| self.is_folder(level)).collect::<Result<Vec<bool>>>()?;
+            let mut is_whole = is_whole.into_iter();
+            levels.retain(|_| !is_whole.next().unwrap_or(true));
+        }
+        Ok(levels)
+    }
+
     /// Every folder but INBOX with its directory below the root.
     pub(super) fn folders(&self) -> Result<BTreeMap<Name, PathBuf>> {
         let spelling = self.spelling();

@@ -25,6 +25,7 @@ pub use change::{MAX_FOLDERS, Moved};
 pub(super) use facts::Facts;
 pub use list::Folder;
 pub use spelling::{Charset, Spelling};
+pub(super) use spelling::may_be_folder;
 
 use super::lock::{Guard, Lock};
 use super::{DIR_MODE, Error, Layout, Name, Result};

@@ -126,6 +126,16 @@ pub fn is_stores(entry: &str) -> bool {
     MAILDIR.contains(&entry) || RESERVED_BEGINNINGS.iter().any(|beginning| entry.starts_with(beginning))
 }
 
+/// Can the coming or going of this entry mean that a folder came or went, or that somebody may see another one?
+pub fn may_be_folder(entry: &[u8]) -> bool {
+    match std::str::from_utf8(entry) {
+        Ok("cur" | "new") => true,
+        Ok(text) if text.starts_with('.') => text.len() > 1 && !text.starts_with(".."),
+        Ok(text) => !is_stores(text) || text == crate::store::acl::FILE,
+        Err(_) => true,
+    }
+}
+
 /// Which charset do these directory names speak for? Any byte above ASCII means UTF-8; otherwise modified UTF-7, which is also
 /// what a new tree gets, since Dovecot expects it.
 pub fn detect<'a>(entries: impl Iterator<Item = &'a OsStr>) -> Charset {
