@@ -12,7 +12,6 @@ use super::context::{Access, Context, State};
 use super::parse::metadata::{Depth, EntryName, Kind};
 use super::reply::Reply;
 use super::response;
-use crate::notice::Notice;
 use crate::store::acl::Rights;
 use crate::store::metadata::{Changed, Entry, Scope};
 use crate::store::{Name, Store};
@@ -75,7 +74,7 @@ pub fn stored(entry: &EntryName, mine: &Mine) -> Entry {
 }
 
 /// The entry as this user names it; `None` if it is somebody else's.
-fn named((scope, name): &Entry, mine: &Mine) -> Option<EntryName> {
+pub(super) fn named((scope, name): &Entry, mine: &Mine) -> Option<EntryName> {
     let kind = match scope {
         Scope::Private(whose) if whose == mine => Kind::Private,
         Scope::Private(_) => return None,
@@ -167,6 +166,19 @@ pub fn write(target: &Target, values: &[(EntryName, Option<Vec<u8>>)], utf8: boo
     out.line(")");
 }
 
+/// A METADATA response with these names and no values (RFC 5464 section 4.4.2), if there are any.
+pub(super) fn write_names(target: &Target, entries: &[EntryName], utf8: bool, out: &mut Out) {
+    if entries.is_empty() {
+        return;
+    }
+    write_target(target, utf8, out);
+    for entry in entries {
+        out.put(" ");
+        response::astring(out.buffer(), entry.full().as_bytes());
+    }
+    out.line("");
+}
+
 fn write_target(target: &Target, utf8: bool, out: &mut Out) {
     out.put("* METADATA ");
     match target {
@@ -217,10 +229,10 @@ impl Context {
         }
     }
 
-    /// Have `notice` raised when an annotation changes, if the client is to be told.
-    pub(super) fn listen_for_annotations(&self, notice: &Notice) {
+    /// Have the session's notice raised when an annotation changes, if the client is to be told.
+    pub(super) fn listen_for_annotations(&self) {
         if self.enabled.metadata {
-            self.followed.iter().for_each(|followed| followed.store.annotation_feed().listen(notice.raiser()));
+            self.followed.iter().for_each(|followed| followed.store.annotation_feed().listen(self.notice.raiser()));
         }
     }
 }
@@ -242,12 +254,7 @@ impl Followed {
             (Some(name), Some(foreign)) if *name == foreign.names.0 => Target::Mailbox(foreign.names.1.clone()),
             (_, Some(_)) => return,
         };
-        write_target(&target, utf8, out);
-        for entry in entries {
-            out.put(" ");
-            response::astring(out.buffer(), entry.full().as_bytes());
-        }
-        out.line("");
+        write_names(&target, &entries, utf8, out);
     }
 }
 

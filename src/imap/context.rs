@@ -22,12 +22,13 @@ use super::answer::Memory;
 use super::cmd::{Row, States};
 use super::enabled::Enabled;
 use super::message_limit::Cut;
+use super::notify::Notify;
 use super::place::no_permission;
 use super::reply::{Condition, Reply};
 use super::search::Program;
 use super::updates::{self, Updates};
 use super::upload::Upload;
-use super::view::{Own, View};
+use super::view::{Own, View, Wants};
 use crate::account::{Login, Seat, User};
 use crate::notice::Notice;
 use crate::store::acl::Rights;
@@ -60,8 +61,10 @@ pub struct Context {
     pub serial: u64,
     /// Whose changed annotations the client is told of.
     pub followed: Vec<Followed>,
-    /// What IDLE waits for while no mailbox is open.
-    pub lone: Option<Notice>,
+    /// What the session waits for, in IDLE and, after NOTIFY, between commands. What the open mailbox raises is a part of it.
+    pub notice: Notice,
+    /// What NOTIFY has asked for, if it was ever said.
+    pub notify: Option<Box<Notify>>,
 }
 
 /// RFC 3501 section 3.
@@ -108,6 +111,8 @@ pub struct Selected {
     pub memory: Option<Memory>,
     /// Results of searches that are kept up to date.
     pub updates: Updates,
+    /// A response could not be completed: nothing may be sent behind it.
+    pub broken: bool,
 }
 
 impl Context {
@@ -127,7 +132,8 @@ impl Context {
             target: None,
             serial: next_serial(),
             followed: Vec::new(),
-            lone: None,
+            notice: Notice::new(),
+            notify: None,
         }
     }
 
@@ -184,6 +190,8 @@ impl Context {
         }
         self.announce_annotations(out);
         let enabled = self.enabled;
+        // RFC 5465 section 5.1: there FETCH has the UID.
+        let with_uid = with_uid || self.notify.is_some();
         let State::Selected(_, selected) = &mut self.state else {
             return Ok(true);
         };
@@ -201,7 +209,33 @@ impl Context {
         }
         // RFC 5267 4.3.4: while their numbers still mean something.
         updates.before(view.leaving(), out);
-        Ok(view.flush(mailbox, *read_only, with_uid, enabled, out) && updates::after(selected, out)?)
+        if !view.flush(mailbox, *read_only, with_uid, enabled, out) {
+            return Ok(false);
+        }
+        let items = self.notify.as_ref().map(|notify| notify.items().to_vec()).unwrap_or_default();
+        updates.came(view.take_new(), items, enabled);
+        updates::after(selected, out)
+    }
+
+    /// Has a response come to no end? Then the connection must, without another byte.
+    pub fn is_broken(&self) -> bool {
+        matches!(&self.state, State::Selected(_, selected) if selected.broken)
+    }
+
+    /// Tell what NOTIFY asks for, between commands, until the output is full; returns whether all is told.
+    pub fn tell_unasked(&mut self, out: &mut Out) -> store::Result<bool> {
+        if self.notify.is_none() {
+            return Ok(true);
+        }
+        if !self.tell_others(out) {
+            return Ok(false);
+        }
+        let Some(notify) = self.notify.as_ref().filter(|notify| notify.wants() != Wants::Nothing) else {
+            return Ok(true);
+        };
+        // RFC 5465 section 5.3: the client cannot count on numbers, and knows it; or (6.1.2) it can, until it says what makes them change.
+        let expunges = notify.expunges_at_once();
+        self.announce(expunges, true, true, out)
     }
 
     /// The client keeps mod-sequences from now on. The first command that says so learns where the open mailbox stands (RFC 7162 3.1).
@@ -298,6 +332,14 @@ impl Context {
 
     /// Leave the open mailbox; was there one?
     pub fn unselect(&mut self) -> bool {
+        self.unselect_after(&[])
+    }
+
+    /// As [`Context::unselect`], after these messages were expunged and the client will not be told.
+    pub fn unselect_after(&mut self, expunged: &[u32]) -> bool {
+        if let (State::Selected(_, selected), Some(notify)) = (&self.state, &mut self.notify) {
+            notify.left(selected, expunged);
+        }
         let was_open = matches!(self.state, State::Selected(..));
         self.state = match std::mem::replace(&mut self.state, State::Logout) {
             State::Selected(access, _) => State::Authenticated(access),
@@ -307,7 +349,10 @@ impl Context {
     }
 
     /// Open a mailbox.
-    pub fn select(&mut self, selected: Selected) {
+    pub fn select(&mut self, mut selected: Selected) {
+        if let Some(notify) = &self.notify {
+            selected.view.want(notify.wants());
+        }
         self.state = match std::mem::replace(&mut self.state, State::Logout) {
             State::Authenticated(access) | State::Selected(access, _) => State::Selected(access, Box::new(selected)),
             other => other,

@@ -168,7 +168,7 @@ mod tests {
     use crate::imap::parse::Cursor;
 
     fn returns(text: &str) -> Returns {
-        Cursor::new(format!("RETURN ({text}) ").as_bytes()).search_returns().unwrap().unwrap()
+        Cursor::new(format!("RETURN ({text}) ").as_bytes()).search_returns(&mut Vec::new()).unwrap().unwrap()
     }
 
     fn told(mut line: Line) -> String {

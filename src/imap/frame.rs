@@ -152,6 +152,11 @@ impl Frame {
         Framed::Nothing
     }
 
+    /// Has a command begun that is not complete?
+    pub fn is_within(&self) -> bool {
+        self.place != Place::Text || !self.command.is_empty()
+    }
+
     /// Bytes that are held now.
     #[cfg(test)]
     pub fn held(&self) -> usize {

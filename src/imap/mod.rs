@@ -12,6 +12,7 @@
 //!   the result; [`gathering`] learns what [`sort`] and [`thread`] put in order;
 //!   [`updates`] keeps results up to date.
 //! - [`message_limit`] cuts commands on too many messages.
+//! - [`notify`] tells what happens in other mailboxes, and says how much is told of the open one.
 //! - [`resync`] tells a client that comes back what went away meanwhile.
 //! - [`reply`] and [`response`] write the answers.
 //!
@@ -33,6 +34,7 @@ pub mod hunt;
 pub mod job;
 pub mod listing;
 pub mod message_limit;
+pub mod notify;
 pub mod parse;
 pub mod pattern;
 pub mod place;

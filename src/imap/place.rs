@@ -264,6 +264,17 @@ impl Context {
         Ok((Arc::clone(store), name.clone(), None))
     }
 
+    /// Is there a mailbox, whatever this user may do with it? Nobody may be told who could not list it before.
+    pub(super) fn is_there(&self, name: &Name) -> bool {
+        self.locate(name).and_then(|(store, name, _)| store.exists(&name)).unwrap_or(false)
+    }
+
+    /// The accounts of these users who share with this one, as far as they are there.
+    pub(super) fn owners(&self, logins: &BTreeSet<String>) -> impl Iterator<Item = (String, Arc<Store>)> {
+        let find = |login: &String| Some((login.clone(), self.owner(login)?.0));
+        logins.iter().take(MAX_OWNERS).filter_map(find)
+    }
+
     /// The account of another virtual user of the same domain, if it is there.
     fn owner(&self, login: &str) -> Option<(Arc<Store>, Arc<User>)> {
         let user = self.shared.accounts.user(login)?;

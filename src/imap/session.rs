@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The rules of a command are columns of [`cmd::TABLE`]; the session looks them up and keeps them. Changes of the open mailbox
-//! are announced between a command's own responses and its tagged reply, and by IDLE.
+//! are announced between a command's own responses and its tagged reply, and by IDLE; what NOTIFY asks for is told while there is no command, too.
 //!
 //! Fails by replying; it ends the conversation with BYE after [`MAX_BAD`] bad commands in a row or
 //! [`MAX_FAILED_LOGINS`] failed logins, when nothing can be
@@ -59,6 +59,8 @@ enum Doing {
     Running(Running, Box<dyn Job>, Waits),
     /// A command is done; announcements and its reply are to be written.
     Ending(Running, Reply),
+    /// What NOTIFY asked for is being told, though no command is in progress.
+    Telling,
 }
 
 /// A command that is not over.
@@ -129,6 +131,7 @@ impl Imap {
                     None => self.step_job(running, job, Wake::Begin, input, out),
                 },
                 Doing::Ending(running, reply) => self.end(running, reply, out),
+                Doing::Telling => self.tell(out),
             };
             if let Some(want) = want {
                 return want;
@@ -138,7 +141,12 @@ impl Imap {
 
     fn next_command(&mut self, input: &mut Input, out: &mut Out) -> Option<Want> {
         match self.frame.next(input, &mut self.context, out) {
-            Framed::Nothing => Some(Want::Input),
+            // In the middle of a command nothing is told; the notice stays raised.
+            Framed::Nothing if self.frame.is_within() => Some(Want::Input),
+            Framed::Nothing => {
+                self.doing = Doing::Telling;
+                None
+            }
             Framed::Command(bytes) => self.begin(&bytes, out),
             Framed::Refused(tag, reply) => {
                 self.context.upload = None;
@@ -147,6 +155,25 @@ impl Imap {
             }
             Framed::Hopeless => Some(self.bye(TOO_BIG, out)),
         }
+    }
+
+    /// There is nothing to read: tell what NOTIFY asks for (RFC 5465 section 3.1: even when no command is in progress), then wait.
+    fn tell(&mut self, out: &mut Out) -> Option<Want> {
+        let told = self.context.tell_unasked(out);
+        if self.context.is_broken() {
+            return Some(Want::Close);
+        }
+        match told {
+            Ok(false) => {
+                self.doing = Doing::Telling;
+                return Some(Want::Continue);
+            }
+            Ok(true) => {}
+            Err(store::Error::NotFound) => return Some(self.bye(MAILBOX_GONE, out)),
+            // Logged; the next notice may find the disk in better health.
+            Err(error) => drop(Reply::from(error)),
+        }
+        Some(self.context.ear().map_or(Want::Input, Want::InputOrNotice))
     }
 
     fn begin(&mut self, bytes: &[u8], out: &mut Out) -> Option<Want> {
@@ -275,10 +302,15 @@ impl Imap {
             Announce::ByNumber => Some(running.uid && !self.context.keep_numbers),
             Announce::All => Some(true),
         };
+        if running.row.announce == Announce::All && reply.condition != Condition::Bad && !self.context.tell_others(out) {
+            self.doing = Doing::Ending(running, reply);
+            return Some(Want::Continue);
+        }
         if let Some(expunges) = expunges
             && reply.condition != Condition::Bad
         {
             match self.context.announce(expunges, running.uid, false, out) {
+                Ok(_) if self.context.is_broken() => return Some(Want::Close),
                 Ok(true) => {}
                 Ok(false) => {
                     self.doing = Doing::Ending(running, reply);

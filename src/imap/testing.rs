@@ -75,6 +75,17 @@ impl World {
         fs::write(directory.join(name), bytes).unwrap();
     }
 
+    /// Remove a file from a directory of INBOX, as another program would.
+    pub fn remove(&self, directory: &str, name: &str) {
+        fs::remove_file(self.dir.path().join("mail").join(directory).join(name)).unwrap();
+    }
+
+    /// Make a folder, as another program would.
+    pub fn make(&self, directory: &str) {
+        fs::create_dir_all(self.dir.path().join("mail").join(directory).join("cur")).unwrap();
+        fs::create_dir_all(self.dir.path().join("mail").join(directory).join("new")).unwrap();
+    }
+
     /// A client on loopback, greeted.
     pub fn client(&self) -> Client {
         let (local, remote) = (([127, 0, 0, 1], 143).into(), ([127, 0, 0, 1], 40_000).into());

@@ -5,9 +5,17 @@
 //! these messages are looked at again, with the search's own bounded steps. Positions are 0: results are in the order
 //! of the mailbox. Message numbers in the criteria became UIDs when the command came, as RFC 5267 wants it.
 //!
+//! A search can ask for FETCH responses of the new messages that match it (RFC 5465 section 7); flags that make an old message match bring none. The RFC
+//! wants these between EXISTS and ESEARCH (section 7), but where NOTIFY asks for such responses, too, one response with the items of both behind
+//! all ESEARCH (section 5.2): so it is here.
+//!
 //! Bounds: [`MAX_UPDATES`] in a session; each holds four bytes a matching message. They end with the mailbox.
 
+use super::cmd::fetch::Fetch;
 use super::context::Selected;
+use super::enabled::Enabled;
+use super::job::Progress;
+use super::parse::fetch::Item;
 use super::parse::search::{Key, Search};
 use super::parse::{MessageSet, SequenceSet, SetRange};
 use super::response;
@@ -26,6 +34,22 @@ pub struct Updates {
     list: Vec<Update>,
     /// The one that is being looked at again: its place, and what may have changed (ascending UIDs).
     busy: Option<(usize, Vec<u32>, Searching)>,
+    /// Messages that came, and what is to be told of them.
+    news: News,
+    /// Responses that are being written, and the line behind them.
+    pushing: Option<(Box<Fetch>, String)>,
+}
+
+/// New messages of one announcement.
+#[derive(Default)]
+struct News {
+    /// UIDs, ascending.
+    uids: Vec<u32>,
+    /// What NOTIFY wants of each; empty: nothing.
+    items: Vec<Item>,
+    /// What searches want of some of them, too.
+    more: Vec<(Vec<u32>, Vec<Item>)>,
+    enabled: Enabled,
 }
 
 /// One of them.
@@ -33,6 +57,8 @@ struct Update {
     tag: String,
     by_uid: bool,
     search: Search,
+    /// What is to be fetched of new messages that match.
+    items: Vec<Item>,
     /// UIDs that the client believes to match, ascending.
     matching: Vec<u32>,
     /// The mailbox as it was when that was found out: everything with a higher mod-sequence is to be looked at.
@@ -51,13 +77,14 @@ pub struct Seen {
 /// An update whose search is not over.
 pub struct Beginning {
     search: Search,
+    items: Vec<Item>,
     seen: Seen,
 }
 
 impl Beginning {
-    /// Of a search that begins now.
-    pub fn new(search: &Search, view: &View) -> Beginning {
-        Beginning { search: resolved(search.clone(), view), seen: view.seen() }
+    /// Of a search that begins now, with what it wants fetched of new messages.
+    pub fn new(search: &Search, items: Vec<Item>, view: &View) -> Beginning {
+        Beginning { search: resolved(search.clone(), view), items, seen: view.seen() }
     }
 }
 
@@ -72,8 +99,8 @@ impl Updates {
         if self.list.len() >= MAX_UPDATES {
             return false;
         }
-        let Beginning { search, seen } = beginning;
-        self.list.push(Update { tag: tag.to_owned(), by_uid, search, matching, seen });
+        let Beginning { search, items, seen } = beginning;
+        self.list.push(Update { tag: tag.to_owned(), by_uid, search, items, matching, seen });
         true
     }
 
@@ -91,7 +118,14 @@ impl Updates {
 
     /// Is one being looked at again? Then nothing else may be announced: message numbers must hold.
     pub fn is_busy(&self) -> bool {
-        self.busy.is_some()
+        self.busy.is_some() || self.pushing.is_some() || !self.news.uids.is_empty()
+    }
+
+    /// Messages came: NOTIFY wants these items of each, or none.
+    pub fn came(&mut self, uids: Vec<u32>, items: Vec<Item>, enabled: Enabled) {
+        if !items.is_empty() || self.list.iter().any(|update| !update.items.is_empty()) {
+            self.news = News { uids, items, more: Vec::new(), enabled };
+        }
     }
 
     /// Tell of messages that are about to be expunged: their numbers and UIDs, ascending.
@@ -104,20 +138,20 @@ impl Updates {
             }
             update.matching.retain(|uid| gone.binary_search_by_key(uid, |row| row.1).is_err());
             let names = gone.iter().map(|(number, uid)| if update.by_uid { *uid } else { *number });
-            update.tell(&[("REMOVEFROM", response::set(names))], out);
+            out.line(update.response(&[("REMOVEFROM", response::set(names))]));
         }
     }
 }
 
 impl Update {
     /// RFC 5267 sections 4.3.3 and 4.3.4.
-    fn tell(&self, items: &[(&str, String)], out: &mut Out) {
+    fn response(&self, items: &[(&str, String)]) -> String {
         let uid = if self.by_uid { " UID" } else { "" };
-        out.put(format!("* ESEARCH (TAG \"{}\"){uid}", self.tag));
+        let mut line = format!("* ESEARCH (TAG \"{}\"){uid}", self.tag);
         for (name, set) in items.iter().filter(|(_, set)| !set.is_empty()) {
-            out.put(format!(" {name} (0 {set})"));
+            line.push_str(&format!(" {name} (0 {set})"));
         }
-        out.line("");
+        line
     }
 }
 
@@ -131,15 +165,36 @@ pub fn after(selected: &mut Selected, out: &mut Out) -> store::Result<bool> {
 }
 
 impl Updates {
-    fn look_again(&mut self, selected: &Selected, out: &mut Out) -> store::Result<bool> {
+    fn look_again(&mut self, selected: &mut Selected, out: &mut Out) -> store::Result<bool> {
         loop {
             if out.full() {
                 return Ok(false);
             }
+            if let Some((mut fetch, line)) = self.pushing.take() {
+                match fetch.go_on(selected, out) {
+                    Progress::Done(_) if line.is_empty() => {}
+                    // Why a message could not be told of is in the log; the client finds it there and asks for it.
+                    Progress::Done(_) => out.line(line),
+                    Progress::Abort => {
+                        selected.broken = true;
+                        return Ok(true);
+                    }
+                    _ => {
+                        self.pushing = Some((fetch, line));
+                        return Ok(false);
+                    }
+                }
+            }
             if self.busy.is_none() {
                 self.busy = self.begin(selected);
             }
-            let Some((at, changed, mut searching)) = self.busy.take() else { return Ok(true) };
+            let Some((at, changed, mut searching)) = self.busy.take() else {
+                self.pushing = self.news.next(&selected.view).map(|fetch| (Box::new(fetch), String::new()));
+                if self.pushing.is_none() {
+                    return Ok(true);
+                }
+                continue;
+            };
             match searching.step(selected, None, out) {
                 Ok(true) => {}
                 Ok(false) => {
@@ -150,8 +205,17 @@ impl Updates {
                 Err(_) => continue,
             }
             let (found, _) = searching.finish();
-            if let Some(update) = self.list.get_mut(at) {
-                update.merge(&changed, &found, &selected.view, out);
+            let Some(update) = self.list.get_mut(at) else { continue };
+            let Some((line, added)) = update.merge(&changed, &found, &selected.view) else { continue };
+            let new: Vec<u32> = added.into_iter().filter(|uid| self.news.uids.binary_search(uid).is_ok()).collect();
+            if update.items.is_empty() || new.is_empty() {
+                out.line(line);
+            } else if self.news.items.is_empty() {
+                let fetch = Fetch::push(update.items.clone(), &new, &selected.view, self.news.enabled);
+                self.pushing = Some((Box::new(fetch), line));
+            } else {
+                out.line(line);
+                self.news.more.push((new, update.items.clone()));
             }
         }
     }
@@ -181,23 +245,49 @@ impl Updates {
     }
 }
 
+impl News {
+    /// The next of the messages with the same items.
+    fn next(&mut self, view: &View) -> Option<Fetch> {
+        if self.items.is_empty() {
+            self.uids.clear();
+        }
+        let first = *self.uids.first()?;
+        let items = self.items_of(first);
+        let end = self.uids.iter().position(|uid| self.items_of(*uid) != items).unwrap_or(self.uids.len());
+        let uids: Vec<u32> = self.uids.drain(..end).collect();
+        Some(Fetch::push(items, &uids, view, self.enabled))
+    }
+
+    fn items_of(&self, uid: u32) -> Vec<Item> {
+        let mut items = self.items.clone();
+        for (_, more) in self.more.iter().filter(|(uids, _)| uids.binary_search(&uid).is_ok()) {
+            for item in more {
+                if !items.contains(item) {
+                    items.push(item.clone());
+                }
+            }
+        }
+        items
+    }
+}
+
 impl Update {
-    /// Of `changed` UIDs just these message numbers match now.
-    fn merge(&mut self, changed: &[u32], found: &[u32], view: &View, out: &mut Out) {
+    /// Of `changed` UIDs just these message numbers match now: the response, and what was added.
+    fn merge(&mut self, changed: &[u32], found: &[u32], view: &View) -> Option<(String, Vec<u32>)> {
         let found: Vec<u32> = found.iter().filter_map(|number| view.uid(*number)).collect();
         let matched = |uid: &u32| self.matching.binary_search(uid).is_ok();
         let matches = |uid: &u32| found.binary_search(uid).is_ok();
         let added: Vec<u32> = changed.iter().copied().filter(|uid| matches(uid) && !matched(uid)).collect();
         let removed: Vec<u32> = changed.iter().copied().filter(|uid| !matches(uid) && matched(uid)).collect();
         if added.is_empty() && removed.is_empty() {
-            return;
+            return None;
         }
         self.matching.retain(|uid| removed.binary_search(uid).is_err());
         self.matching.extend(&added);
         self.matching.sort_unstable();
         let name = |uid: &u32| if self.by_uid { Some(*uid) } else { view.number(*uid) };
         let set = |uids: &[u32]| response::set(uids.iter().filter_map(name));
-        self.tell(&[("REMOVEFROM", set(&removed)), ("ADDTO", set(&added))], out);
+        Some((self.response(&[("REMOVEFROM", set(&removed)), ("ADDTO", set(&added))]), added))
     }
 }
 

@@ -19,10 +19,12 @@ mod announce;
 mod collect;
 mod pick;
 mod uids;
+mod wants;
 
 pub use collect::Own;
 pub use pick::Picked;
 pub use uids::Uids;
+pub use wants::Wants;
 
 use super::updates::Seen;
 use crate::mail::Flags;
@@ -65,6 +67,13 @@ pub struct View {
     queue: Queue,
     /// What the user may not change here.
     denied: Rights,
+    /// What others do is told so far.
+    wants: Wants,
+    /// The first of the messages that were found since [`View::take_new`].
+    new_from: Option<u32>,
+    /// UIDs of messages that this session made here, or removed, and that [`View::look`] has not found yet.
+    made: Vec<u32>,
+    removed: Vec<u32>,
 }
 
 /// What a client that keeps mod-sequences was told by the command in progress.

@@ -12,6 +12,8 @@
 //! waits; then it streams into an [`Upload`], which waits in the context for the command's end. An upload whose command never
 //! comes, or is refused, is dropped, and its files with it. All messages come into the folder together or none does.
 
+use std::sync::Arc;
+
 use crate::imap::context::Context;
 use crate::imap::frame::Verdict;
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
@@ -208,7 +210,7 @@ fn stream(upload: &mut Upload, cursor: &Cursor<'_>, size: u64, checks: Checks, p
 pub(super) fn begin(call: Call<'_>) -> Result<Begun, Reply> {
     let (mailbox, messages, held) = finish(call.context, call.args, Kind::Append)?;
     if messages.len() == 1 {
-        return add(&mailbox, messages).map(Begun::Done);
+        return add(call.context, &mailbox, messages).map(Begun::Done);
     }
     Ok(Begun::Job(Box::new(Append { mailbox, messages, ready: 0, _held: held })))
 }
@@ -218,15 +220,16 @@ pub(super) fn finish(
     context: &mut Context,
     args: Cursor<'_>,
     kind: Kind,
-) -> Result<(std::sync::Arc<Mailbox>, Vec<NewMessage>, Held), Reply> {
+) -> Result<(Arc<Mailbox>, Vec<NewMessage>, Held), Reply> {
     let limit = context.shared.settings.max_message_size;
     let mut upload = context.upload.take().unwrap_or_else(|| Upload::new(limit));
     read(&mut upload, context, args, None, kind)?;
     upload.finish()
 }
 
-fn add(mailbox: &Mailbox, messages: Vec<NewMessage>) -> Result<Reply, Reply> {
+fn add(context: &mut Context, mailbox: &Arc<Mailbox>, messages: Vec<NewMessage>) -> Result<Reply, Reply> {
     let uids = mailbox.append(messages).map_err(Reply::target)?;
+    context.made(mailbox, &uids);
     Ok(Reply::ok_code(append_uid(mailbox, &uids), "Append completed"))
 }
 
@@ -237,7 +240,7 @@ pub(super) fn append_uid(mailbox: &Mailbox, uids: &[u32]) -> String {
 
 /// Several messages on their way into the folder.
 struct Append {
-    mailbox: std::sync::Arc<Mailbox>,
+    mailbox: Arc<Mailbox>,
     messages: Vec<NewMessage>,
     /// So many of them are on the disk.
     ready: usize,
@@ -246,7 +249,7 @@ struct Append {
 }
 
 impl Job for Append {
-    fn step(&mut self, _: &mut Context, _: Wake, _: &mut Out) -> Result<Progress, Reply> {
+    fn step(&mut self, context: &mut Context, _: Wake, _: &mut Out) -> Result<Progress, Reply> {
         let end = self.messages.len().min(self.ready + SYNCS_A_STEP);
         for (draft, _, _, date) in &mut self.messages[self.ready..end] {
             if let Some(date) = date.take() {
@@ -258,6 +261,6 @@ impl Job for Append {
         if end < self.messages.len() {
             return Ok(Progress::Continue);
         }
-        add(&self.mailbox, std::mem::take(&mut self.messages)).map(Progress::Done)
+        add(context, &self.mailbox, std::mem::take(&mut self.messages)).map(Progress::Done)
     }
 }

@@ -88,7 +88,7 @@ struct Copy {
 }
 
 impl Job for Copy {
-    fn step(&mut self, _: &mut Context, _: Wake, _: &mut Out) -> Result<Progress, Reply> {
+    fn step(&mut self, context: &mut Context, _: Wake, _: &mut Out) -> Result<Progress, Reply> {
         let some = some(&self.uids, &mut self.done);
         self.from.copy_some(&mut self.copying, some, &self.target, self.rights).map_err(Reply::target)?;
         if self.done < self.uids.len() {
@@ -99,6 +99,8 @@ impl Job for Copy {
         if pairs.is_empty() {
             return Err(all_gone());
         }
+        let made: Vec<u32> = pairs.iter().map(|pair| pair.1).collect();
+        context.made(&self.target, &made);
         Ok(Progress::Done(Reply::ok_code(copy_uid(&self.target, &pairs), COPIED)))
     }
 }
@@ -114,13 +116,16 @@ struct Move {
 }
 
 impl Job for Move {
-    fn step(&mut self, _: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
+    fn step(&mut self, context: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
         let moved = self.from.move_as(some(&self.uids, &mut self.done), &self.target, self.rights);
         let failed = moved.map(|pairs| self.pairs.extend(pairs)).err();
         if failed.is_none() && self.done < self.uids.len() {
             return Ok(Progress::Continue);
         }
         if !self.pairs.is_empty() {
+            let made: Vec<u32> = self.pairs.iter().map(|pair| pair.1).collect();
+            context.selected()?.view.removed(self.pairs.iter().map(|pair| pair.0));
+            context.made(&self.target, &made);
             // RFC 6851 4.3: COPYUID in an untagged OK, before the EXPUNGE responses; also of what was moved before an error.
             Reply::ok_code(copy_uid(&self.target, &self.pairs), "Moved").write("*", out);
         }

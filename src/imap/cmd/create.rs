@@ -4,7 +4,7 @@ use crate::imap::job::{Begun, Call};
 use crate::imap::parse::{Cursor, Result as Parsed};
 use crate::imap::reply::Reply;
 use crate::imap::response;
-use crate::store::{Error, Role};
+use crate::store::{Done, Error, Role};
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;
@@ -17,10 +17,13 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     if owner.is_some() && role.is_some() {
         return Err(refused("a special use belongs to a mailbox of one's own"));
     }
+    let turn = store.lookout().turn();
     store.create(&folder, role).map_err(|error| match error {
         Error::Cannot(why) if role.is_some() => refused(why),
         other => other.into(),
     })?;
+    turn.did(call.context.serial, Done::Created(folder.clone()));
+    drop(turn);
     // RFC 8474 4.1: it is opened for its id, which makes its uidlist.
     let mailbox = store.mailbox(&folder)?;
     Ok(Reply::ok_code(format!("MAILBOXID ({})", response::mailbox_id(&mailbox)), "Create completed").into())

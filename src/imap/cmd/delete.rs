@@ -2,6 +2,7 @@
 
 use crate::imap::job::{Begun, Call};
 use crate::imap::reply::Reply;
+use crate::store::Done;
 use crate::store::acl::Rights;
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
@@ -10,7 +11,11 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.end()?;
     let name = mailbox.name()?;
     let place = call.context.place_with(&name, Rights::DELETE)?;
-    place.store.delete(&place.name)?;
+    {
+        let turn = place.store.lookout().turn();
+        place.store.delete(&place.name)?;
+        turn.did(call.context.serial, Done::Deleted(place.name.clone()));
+    }
     if call.context.selected().is_ok_and(|selected| selected.name == name) {
         call.context.unselect();
     }

@@ -3,6 +3,7 @@
 use crate::imap::acl;
 use crate::imap::job::{Begun, Call};
 use crate::imap::reply::Reply;
+use crate::store::Done;
 use crate::store::acl::Rights;
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
@@ -13,6 +14,8 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.end()?;
     let place = call.context.place_with(&mailbox.name()?, Rights::ADMINISTER)?;
     let (identifier, is_negative) = acl::identifier(call.context, &place, &identifier)?;
+    let turn = place.store.lookout().turn();
     place.store.delete_acl(&place.name, &identifier, is_negative)?;
+    turn.did(call.context.serial, Done::Permitted(place.name.clone()));
     Ok(Reply::ok("Deleteacl completed").into())
 }

@@ -72,7 +72,9 @@ impl Job for Expunge {
         let some = &self.uids[self.done..self.uids.len().min(self.done + MESSAGES_A_STEP)];
         if !some.is_empty() {
             // If it fails, the mailbox stays open, also at CLOSE, so that the client can see what is left.
-            context.selected()?.mailbox.expunge(Some(some))?;
+            let selected = context.selected()?;
+            selected.mailbox.expunge(Some(some))?;
+            selected.view.removed(some.iter().copied());
         }
         self.done += some.len();
         if self.done < self.uids.len() {
@@ -81,7 +83,7 @@ impl Job for Expunge {
         if !self.closes {
             return Ok(Progress::Done(Reply::ok("Expunge completed")));
         }
-        context.unselect();
+        context.unselect_after(&self.uids);
         Ok(Progress::Done(Reply::ok("Close completed")))
     }
 }

@@ -10,6 +10,7 @@
 
 use crate::imap::answer::{Answer, Check, Facts, Wanted};
 use crate::imap::context::{Context, Selected};
+use crate::imap::enabled::Enabled;
 use crate::imap::glance::{Glance, Seen};
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::message_limit::Cut;
@@ -89,7 +90,8 @@ fn asked(set: &MessageSet, view: &View, mailbox: &Mailbox) -> Vec<(u32, u32)> {
     asked
 }
 
-struct Fetch {
+/// What is left of the command. Also made for messages that nobody asked for by a command ([`Fetch::push`]).
+pub(in crate::imap) struct Fetch {
     /// Answers without files, if the items are such.
     glance: Option<Glance>,
     wanted: Wanted,
@@ -111,9 +113,39 @@ struct Fetch {
 
 impl Job for Fetch {
     fn step(&mut self, context: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
-        let selected = context.selected()?;
+        Ok(self.go_on(context.selected()?, out))
+    }
+}
+
+impl Fetch {
+    /// Responses for messages of these UIDs (ascending), which the client was told of, but did not ask for now. They leave \Seen alone: nobody has
+    /// read anything.
+    pub(in crate::imap) fn push(items: Vec<Item>, uids: &[u32], view: &View, enabled: Enabled) -> Fetch {
+        // RFC 7162 3.1: all responses that nobody asked for have the mod-sequence; RFC 9051 7.5.2: and in IMAP4rev2 the UID.
+        let mut items = items;
+        if enabled.condstore && !items.contains(&Item::Modseq) {
+            items.push(Item::Modseq);
+        }
+        let mut wanted = Wanted::new(items, enabled.condstore || enabled.rev2);
+        (wanted.condstore, wanted.rev2, wanted.sets_seen) = (enabled.condstore, enabled.rev2, false);
+        Fetch {
+            glance: Glance::new(&wanted),
+            wanted,
+            picked: view.pick_these(uids),
+            vanished: Vanished::default(),
+            next: 1,
+            by_uid: true,
+            answer: None,
+            told: Vec::new(),
+            gone: false,
+            failed: None,
+        }
+    }
+
+    /// A bounded part of the command.
+    pub(in crate::imap) fn go_on(&mut self, selected: &mut Selected, out: &mut Out) -> Progress {
         if !self.vanished.write(out) {
-            return Ok(Progress::Continue);
+            return Progress::Continue;
         }
         let mut budget = STEP_READ;
         while !out.full() && budget > 0 {
@@ -143,18 +175,18 @@ impl Job for Fetch {
                     Ok(false) => {}
                     Err(error) => {
                         tracing::error!(%error, "cannot go on reading a message; connection closed in the middle of it");
-                        return Ok(Progress::Abort);
+                        return Progress::Abort;
                     }
                 },
                 None if self.glance.is_some() => match self.glance(selected, out, &mut budget) {
                     Ok(Seen::Some) => {}
-                    Ok(Seen::All) => return Ok(Progress::Done(self.finish(selected))),
+                    Ok(Seen::All) => return Progress::Done(self.finish(selected)),
                     Ok(Seen::Slow(number)) => self.begin_or_note(number, selected),
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return Progress::Done(error.into()),
                 },
                 None => {
                     let Some(number) = self.picked.next_from(self.next) else {
-                        return Ok(Progress::Done(self.finish(selected)));
+                        return Progress::Done(self.finish(selected));
                     };
                     self.next = number.saturating_add(1);
                     self.begin_or_note(number, selected);
@@ -162,11 +194,9 @@ impl Job for Fetch {
                 }
             }
         }
-        Ok(Progress::Continue)
+        Progress::Continue
     }
-}
 
-impl Fetch {
     /// Answer as much as can be without files.
     fn glance(&mut self, selected: &mut Selected, out: &mut Out, budget: &mut u64) -> store::Result<Seen> {
         let Some(glance) = &mut self.glance else { return Ok(Seen::All) };

@@ -25,9 +25,7 @@ impl Job for Idle {
                     selected.memory = None;
                 }
                 // First the ear, then the eye.
-                if let Some(notice) = notice(context) {
-                    context.listen_for_annotations(&notice);
-                }
+                context.listen_for_annotations();
                 out.line("+ Idling");
             }
             Wake::Line(line) if line.eq_ignore_ascii_case(b"DONE") => {
@@ -36,7 +34,11 @@ impl Job for Idle {
             Wake::Line(_) => return Err(Reply::bad("Expected DONE")),
             Wake::Flushed | Wake::Notice | Wake::Answer(_) => {}
         }
+        if !context.tell_others(out) {
+            return Ok(Progress::Continue);
+        }
         match context.announce(true, false, woken, out) {
+            Ok(_) if context.is_broken() => return Ok(Progress::Abort),
             Ok(true) => {}
             Ok(false) => return Ok(Progress::Continue),
             // Not waiting for DONE: the session finds the same and says BYE.
@@ -49,10 +51,7 @@ impl Job for Idle {
 }
 
 /// What to wait for, if there is anything to be told.
-fn notice(context: &mut Context) -> Option<Notice> {
-    match &context.state {
-        State::Selected(_, selected) => Some(selected.notice.clone()),
-        _ if context.enabled.metadata => Some(context.lone.get_or_insert_default().clone()),
-        _ => None,
-    }
+fn notice(context: &Context) -> Option<Notice> {
+    let is_open = matches!(context.state, State::Selected(..));
+    if is_open || context.enabled.metadata { Some(context.notice.clone()) } else { context.ear() }
 }

@@ -26,6 +26,7 @@ pub mod logout;
 pub mod myrights;
 pub mod namespace;
 pub mod noop;
+pub mod notify;
 pub mod rename;
 pub mod replace;
 pub mod search;
@@ -155,6 +156,7 @@ pub static TABLE: &[Row] = {
         row("GETMETADATA", S::LOGGED_IN, All, getmetadata::begin),
         Row { literal: Some(setmetadata::announced), ..row("SETMETADATA", S::LOGGED_IN, All, setmetadata::begin) },
         row("IDLE", S::LOGGED_IN, All, idle::begin),
+        row("NOTIFY", S::LOGGED_IN, All, notify::begin),
         row("UNAUTHENTICATE", S::LOGGED_IN, Nothing, unauthenticate::begin),
         // Selected.
         row("CHECK", S::SELECTED, All, check::begin),

@@ -9,7 +9,7 @@ use crate::imap::context::Context;
 use crate::imap::job::{Begun, Call};
 use crate::imap::place::Place;
 use crate::imap::reply::Reply;
-use crate::store::Name;
+use crate::store::{Done, Name};
 use crate::store::acl::Rights;
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
@@ -28,7 +28,11 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     if source.owner.is_some() && source.name.is_inbox() {
         return Err(Reply::no("CANNOT", "Another user's INBOX cannot be renamed"));
     }
-    store.rename(&source.name, &folder)?;
+    {
+        let turn = store.lookout().turn();
+        store.rename(&source.name, &folder)?;
+        turn.did(call.context.serial, Done::Renamed(source.name.clone(), folder));
+    }
     if !from.is_inbox() {
         follow(call.context, &from, &to)?;
     }

@@ -39,7 +39,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         _ => return Err(Reply::no("NONEXISTENT", "No such message to replace")),
     };
     let (target, messages, _held) = append::finish(call.context, whole, Kind::Replace)?;
-    let Selected { mailbox, .. } = call.context.writable()?;
+    let Selected { mailbox, view, .. } = call.context.writable()?;
     if mailbox.message(old).is_none() {
         return Err(Reply::no("EXPUNGEISSUED", "The message to replace was expunged"));
     }
@@ -54,6 +54,8 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         }
         return Err(error.into());
     }
+    view.removed([old]);
+    call.context.made(&target, &new);
     // RFC 8508 4.3: before the EXPUNGE.
     Reply::ok_code(append::append_uid(&target, &new), "Replacement is there").write("*", call.out);
     call.context.target = Some(target);

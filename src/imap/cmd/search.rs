@@ -17,7 +17,8 @@ use crate::wire::Out;
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;
-    let returns = call.args.search_returns()?;
+    let mut items = Vec::new();
+    let returns = call.args.search_returns(&mut items)?;
     let search = call.args.search()?;
     if call.context.enabled.utf8 && search.charset.is_some() {
         // RFC 6855 section 3.
@@ -32,7 +33,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         // RFC 5267 4.3.
         return Err(Reply::bad("A search with this tag is kept up to date already"));
     }
-    let update = wants_update.then(|| Beginning::new(&search, &selected.view));
+    let update = wants_update.then(|| Beginning::new(&search, items, &selected.view));
     let program = match Program::new(search, &selected.view, &selected.mailbox.keywords()) {
         Ok(program) => program,
         Err(reply) => return Err(refuse(selected, returns, reply)),

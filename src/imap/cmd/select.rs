@@ -10,7 +10,6 @@ use crate::imap::response;
 use crate::imap::resync::Vanished;
 use crate::imap::updates::Updates;
 use crate::imap::view::View;
-use crate::notice::Notice;
 use crate::store::Name;
 use crate::store::acl::Rights;
 use crate::wire::Out;
@@ -66,14 +65,25 @@ fn open(call: &Call<'_>, name: Name, examine: bool) -> Result<(Selected, u32), R
     let owner = place.owner;
     let read_only = examine || mailbox.is_read_only() || !rights.has_any(Rights::CHANGING);
     // First the ear, then the eye: what happens between the two is noticed.
-    let notice = Notice::new();
+    let notice = call.context.notice.part();
     mailbox.listen(notice.raiser());
     let uid_next = mailbox.uid_next();
     // RFC 3501 6.3.2: who may change nothing takes no \Recent away either.
     let mut view = View::open(&mailbox, read_only);
     view.permit(rights);
     Ok((
-        Selected { name, mailbox, view, rights, owner, read_only, notice, memory: None, updates: Updates::default() },
+        Selected {
+            name,
+            mailbox,
+            view,
+            rights,
+            owner,
+            read_only,
+            notice,
+            memory: None,
+            updates: Updates::default(),
+            broken: false,
+        },
         uid_next,
     ))
 }

@@ -3,6 +3,7 @@
 use crate::imap::acl;
 use crate::imap::job::{Begun, Call};
 use crate::imap::reply::Reply;
+use crate::store::Done;
 use crate::store::acl::{Rights, shares};
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
@@ -21,6 +22,8 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         let owner = place.owner.as_deref().unwrap_or(&context.access()?.user.login);
         sharing.shares.add(owner, std::slice::from_ref(&identifier), || shares::shared_with(place.store.home()))?;
     }
+    let turn = place.store.lookout().turn();
     place.store.set_acl(&place.name, &identifier, is_negative, change, rights)?;
+    turn.did(context.serial, Done::Permitted(place.name.clone()));
     Ok(Reply::ok("Setacl completed").into())
 }

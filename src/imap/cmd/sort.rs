@@ -23,7 +23,7 @@ const SORTED_AT_ONCE: usize = 200_000;
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;
-    let returns = call.args.search_returns()?;
+    let returns = call.args.search_returns(&mut Vec::new())?;
     let criteria = call.args.sort_criteria()?;
     call.args.space()?;
     let search = call.args.search_criteria()?;

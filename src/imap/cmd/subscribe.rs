@@ -4,6 +4,7 @@
 
 use crate::imap::job::{Begun, Call};
 use crate::imap::reply::Reply;
+use crate::store::Done;
 
 pub(super) fn subscribe(call: Call<'_>) -> Result<Begun, Reply> {
     begin(call, true)
@@ -18,10 +19,12 @@ fn begin(mut call: Call<'_>, on: bool) -> Result<Begun, Reply> {
     let mailbox = call.args.mailbox()?;
     call.args.end()?;
     let (name, store) = (mailbox.name()?, call.context.store()?);
+    let turn = store.lookout().turn();
     if call.context.is_elsewhere(&name) {
         store.subscribe_elsewhere(&name, on)?;
     } else {
         store.subscribe(&name, on)?;
     }
+    turn.did(call.context.serial, Done::Subscribed(name));
     Ok(Reply::ok(if on { "Subscribe completed" } else { "Unsubscribe completed" }).into())
 }

@@ -140,10 +140,7 @@ impl Cursor<'_> {
         self.space()?;
         let mut items = Vec::new();
         if self.peek() == Some(b'(') {
-            self.list1(|cursor| {
-                let item = cursor.fetch_item()?;
-                cursor.add_item(&mut items, item)
-            })?;
+            items = self.fetch_items()?;
         } else if let Some(all) = self.fetch_macro()? {
             items = all;
         } else {
@@ -186,6 +183,16 @@ impl Cursor<'_> {
             }
             self.expect(b' ', "expected a space or )")?;
         }
+    }
+
+    /// `(item item ...)`.
+    pub fn fetch_items(&mut self) -> Result<Vec<Item>> {
+        let mut items = Vec::new();
+        self.list1(|cursor| {
+            let item = cursor.fetch_item()?;
+            cursor.add_item(&mut items, item)
+        })?;
+        Ok(items)
     }
 
     fn add_item(&self, items: &mut Vec<Item>, item: Item) -> Result<()> {

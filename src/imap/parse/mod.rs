@@ -16,6 +16,7 @@ pub mod flag;
 pub mod list;
 pub mod mailbox;
 pub mod metadata;
+pub mod notify;
 pub mod returns;
 pub mod rights;
 pub mod search;

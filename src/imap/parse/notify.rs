@@ -69,7 +69,7 @@ impl Events {
 
     /// These and those.
     #[must_use]
-    pub fn with(self, more: Events) -> Events {
+    pub const fn with(self, more: Events) -> Events {
         Events(self.0 | more.0)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! returns  = "RETURN" SP "(" [option *(SP option)] ")" SP
-//! option   = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE" / "UPDATE" / "CONTEXT" / "PARTIAL" SP range
+//! option   = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE" / "UPDATE" [[SP] "(" fetch-item *(SP fetch-item) ")"] / "CONTEXT" / "PARTIAL" SP range
 //! range    = nz-number ":" nz-number / "-" nz-number ":" "-" nz-number
 //! ```
 //!
@@ -11,6 +11,7 @@
 
 use std::fmt;
 
+use super::fetch::Item;
 use super::{Cursor, Result};
 
 /// The options.
@@ -72,8 +73,9 @@ impl fmt::Display for Partial {
 }
 
 impl Cursor<'_> {
-    /// `RETURN (...)` and a space, if it is there. An empty list means ALL (RFC 4731 section 3.1).
-    pub fn search_returns(&mut self) -> Result<Option<Returns>> {
+    /// `RETURN (...)` and a space, if it is there. An empty list means ALL (RFC 4731 section 3.1). What UPDATE wants fetched of new messages (RFC 5465
+    /// section 7) goes into `items`.
+    pub fn search_returns(&mut self, items: &mut Vec<Item>) -> Result<Option<Returns>> {
         if !self.eat_text("RETURN (") {
             return Ok(None);
         }
@@ -82,7 +84,7 @@ impl Cursor<'_> {
             returns.all = true;
         } else {
             loop {
-                self.search_return(&mut returns)?;
+                self.search_return(&mut returns, items)?;
                 if self.eat(b')') {
                     break;
                 }
@@ -93,7 +95,7 @@ impl Cursor<'_> {
         Ok(Some(returns))
     }
 
-    fn search_return(&mut self, returns: &mut Returns) -> Result<()> {
+    fn search_return(&mut self, returns: &mut Returns, items: &mut Vec<Item>) -> Result<()> {
         let before = self.clone();
         match self.word()?.to_ascii_uppercase().as_str() {
             "MIN" => returns.min = true,
@@ -101,7 +103,16 @@ impl Cursor<'_> {
             "ALL" => returns.all = true,
             "COUNT" => returns.count = true,
             "SAVE" => returns.save = true,
-            "UPDATE" => returns.update = true,
+            "UPDATE" => {
+                returns.update = true;
+                // The grammar of RFC 5465 has no space there, its example has one.
+                if self.clone().eat_text(" (") {
+                    self.space()?;
+                }
+                if self.peek() == Some(b'(') {
+                    *items = self.fetch_items()?;
+                }
+            }
             // RFC 5267 4.2: a hint that may be ignored.
             "CONTEXT" => {}
             "PARTIAL" if returns.partial.is_none() => {
@@ -134,7 +145,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Option<Option<Returns>> {
-        Cursor::new(text.as_bytes()).search_returns().ok()
+        Cursor::new(text.as_bytes()).search_returns(&mut Vec::new()).ok()
     }
 
     #[test]
@@ -147,6 +158,9 @@ mod tests {
             ("return (min Max) x", Some(Some(Returns { min: true, max: true, ..none }))),
             ("RETURN (COUNT SAVE COUNT) x", Some(Some(Returns { count: true, save: true, ..none }))),
             ("RETURN (UPDATE CONTEXT) x", Some(Some(Returns { update: true, ..none }))),
+            ("RETURN (UPDATE (UID FLAGS) MIN) x", Some(Some(Returns { update: true, min: true, ..none }))),
+            ("RETURN (UPDATE(UID)) x", Some(Some(Returns { update: true, ..none }))),
+            ("RETURN (UPDATE ()) x", None),
             ("RETURN (PARTIAL 1:500) x", Some(Some(Returns { partial: partial(1, 500, false), ..none }))),
             ("RETURN (PARTIAL -500:-1) x", Some(Some(Returns { partial: partial(500, 1, true), ..none }))),
             ("RETURN (MIN)", None),

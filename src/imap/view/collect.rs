@@ -3,7 +3,7 @@
 //! One pass over the messages in memory beside the list of UIDs. Decides what is told and what is not, the session's own changes
 //! included; writes nothing.
 
-use super::{Uids, View};
+use super::{Uids, View, Wants};
 use crate::mail::Flags;
 use crate::store::{Mailbox, Message};
 
@@ -79,16 +79,24 @@ impl View {
 
     /// Find and queue what is different in the folder, all of it up to `highest`. Returns whether there are new messages.
     pub(super) fn look(&mut self, messages: &[Message], highest: u64, expunges: bool, own: Own<'_>) -> bool {
-        let (gone, arrived) = self.compare(messages, own);
-        self.modseq = self.modseq.max(highest);
-        self.held = !gone.is_empty() && !expunges;
+        let (mut gone, arrived) = self.compare(messages, own);
+        let all_gone = gone.len();
+        if !expunges {
+            gone.clear();
+        } else if self.wants == Wants::Nothing {
+            let removed = std::mem::take(&mut self.removed);
+            gone.retain(|index| self.uids.get(*index).is_some_and(|uid| removed.contains(&uid)));
+        }
+        self.held = gone.len() < all_gone;
+        if self.wants == Wants::Everything {
+            // Otherwise there are flags above it that the client was not told, and may want to know later.
+            self.modseq = self.modseq.max(highest);
+        }
         if !self.held {
             self.synced = self.modseq;
-            self.reader.knows(self.synced);
+            self.reader.knows(self.modseq.max(highest));
         }
-        if expunges {
-            self.forget(&gone);
-        }
+        self.forget(&gone);
         self.queue.exists |= arrived;
         arrived
     }
@@ -106,7 +114,8 @@ impl View {
                 None => arrived.push(message.uid),
                 Some((_, uid)) if *uid == message.uid => {
                     told.next();
-                    if let Some(tell) = own.tells(message, message.modseq > self.modseq) {
+                    let changed = message.modseq > self.modseq && self.wants == Wants::Everything;
+                    if let Some(tell) = own.tells(message, changed) {
                         self.queue.flags.push((message.uid, tell));
                     }
                 }
@@ -116,6 +125,10 @@ impl View {
             }
         }
         gone.extend(told.map(|(index, _)| index));
+        if self.wants == Wants::Nothing {
+            arrived.clear();
+        }
+        self.new_from = self.new_from.or(arrived.first().copied());
         arrived.iter().for_each(|uid| self.uids.push(*uid));
         (gone, !arrived.is_empty())
     }

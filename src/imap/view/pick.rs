@@ -118,6 +118,18 @@ impl View {
         Picked(ranges.filter(|(low, high)| low <= high).collect())
     }
 
+    /// The messages of these UIDs, ascending.
+    pub fn pick_these(&self, uids: &[u32]) -> Picked {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for number in uids.iter().filter_map(|uid| self.number(*uid)) {
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == number => *last = number,
+                _ => ranges.push((number, number)),
+            }
+        }
+        Picked(ranges)
+    }
+
     /// The messages whose UIDs are in these ranges (sorted).
     pub fn pick_uids(&self, ranges: &[(u32, u32)]) -> Picked {
         let index = |found: usize| u32::try_from(found).unwrap_or(u32::MAX);

@@ -1,0 +1,134 @@
+//! What a session tells between commands, and what it costs.
+
+use super::*;
+use crate::imap::testing::{Client, World};
+use crate::wire::{Event, Want};
+
+/// Wait until the session was woken and has told something.
+fn told(client: &mut Client) -> String {
+    for _ in 0..500 {
+        let Want::InputOrNotice(notice) = &client.want else { panic!("does not wait for a notice: {:?}", client.want) };
+        if notice.take() {
+            let said = client.happens(Event::Notice);
+            if !said.is_empty() {
+                return said;
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("nothing was told");
+}
+
+fn silent(client: &mut Client) {
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let said = client.happens(Event::Notice);
+    assert_eq!(said, "", "nothing is to be told");
+}
+
+fn logged_in(world: &World) -> Client {
+    let mut client = world.client();
+    client.login();
+    client
+}
+
+#[test]
+fn without_a_command_new_mail_is_told() {
+    let world = World::new();
+    let mut client = logged_in(&world);
+    client.says("b create Lists/Lemonade\r\nc create misc\r\n");
+    assert!(matches!(client.want, Want::Input));
+    let set = "d notify set (selected (MessageNew (uid flags) MessageExpunge FlagChange)) (personal (MessageNew MessageExpunge))\r\n";
+    assert_eq!(client.says(set), "d OK Notify completed\r\n");
+    client.says("e select inbox\r\n");
+    world.put(".Lists.Lemonade/new", "1.1.host", b"Subject: a\r\n\r\na\r\n");
+    assert_eq!(told(&mut client), "* STATUS Lists/Lemonade (MESSAGES 1 UIDNEXT 2)\r\n");
+    world.put("new", "1.2.host", b"Subject: b\r\n\r\nb\r\n");
+    let said = told(&mut client);
+    assert!(said.ends_with("* 1 EXISTS\r\n* 1 RECENT\r\n* 1 FETCH (UID 1 FLAGS (\\Recent))\r\n"), "{said}");
+    world.put("new", "1.3.host", b"Subject: c\r\n\r\nc\r\n");
+    assert_eq!(told(&mut client), "* 2 EXISTS\r\n* 2 RECENT\r\n* 2 FETCH (UID 2 FLAGS (\\Recent))\r\n");
+    world.remove("cur", "1.2.host:2,");
+    assert_eq!(told(&mut client), "* 1 EXPUNGE\r\n* 1 RECENT\r\n");
+    // After NONE nothing, not even behind NOOP; the view is what it was.
+    assert_eq!(client.says("f notify none\r\n"), "f OK Nothing is notified\r\n");
+    assert!(matches!(client.want, Want::Input));
+    world.put("new", "1.4.host", b"Subject: d\r\n\r\nd\r\n");
+    assert_eq!(client.says("g noop\r\n"), "g OK Nothing done\r\n");
+    assert!(client.says("h notify set (selected (MessageNew MessageExpunge))\r\n").starts_with("* 2 EXISTS\r\n"));
+}
+
+#[test]
+fn what_this_session_does_is_not_told() {
+    let world = World::new();
+    let mut client = logged_in(&world);
+    let mut other = logged_in(&world);
+    client.says("b create A\r\nb select inbox\r\n");
+    client.says("c notify set (selected (MessageNew (uid) MessageExpunge)) (personal (MessageNew MessageExpunge MailboxName))\r\n");
+    let append = |tag: &str, to: &str| format!("{tag} append {to} {{6+}}\r\nhello\n\r\n");
+    assert!(client.says(&append("d", "A")).starts_with("d OK [APPENDUID"));
+    silent(&mut client);
+    assert_eq!(client.says(&append("e", "INBOX")).lines().next(), Some("* 1 EXISTS"));
+    assert!(!client.says("f noop\r\n").contains("FETCH"));
+    client.says("g copy 1 A\r\nh create B/C\r\ni rename B X\r\nj delete X/C\r\nk delete X\r\n");
+    silent(&mut client);
+    other.says(&append("b", "A"));
+    assert_eq!(told(&mut client), "* STATUS A (MESSAGES 3 UIDNEXT 4)\r\n");
+    // Both at once: then it is news.
+    other.says(&append("c", "A"));
+    assert!(client.says(&append("l", "A")).contains("* STATUS A (MESSAGES 5 UIDNEXT 6)\r\nl OK"));
+}
+
+#[test]
+fn closing_makes_the_open_mailbox_one_of_the_others() {
+    let world = World::new();
+    let mut client = logged_in(&world);
+    world.put("new", "1.1.host", b"Subject: a\r\n\r\na\r\n");
+    world.put("new", "1.2.host", b"Subject: b\r\n\r\nb\r\n");
+    client.says("b select inbox\r\n");
+    client.says("c notify set (selected (MessageNew MessageExpunge)) (personal (MessageNew MessageExpunge))\r\n");
+    client.says("d store 1 +flags (\\Deleted)\r\n");
+    assert_eq!(client.says("e close\r\n"), "e OK Close completed\r\n");
+    silent(&mut client);
+    world.put("new", "1.3.host", b"Subject: c\r\n\r\nc\r\n");
+    assert_eq!(told(&mut client), "* STATUS INBOX (MESSAGES 2 UIDNEXT 4)\r\n");
+}
+
+/// RFC 5465 section 3.1: a set that is too expensive is refused, and the one before stays.
+#[test]
+fn there_are_limits() {
+    let world = World::new();
+    let mut client = logged_in(&world);
+    client.says("b notify set (personal (MailboxName))\r\n");
+    let groups = " (personal none)".repeat(MAX_GROUPS + 1);
+    assert!(client.says(&format!("c notify set{groups}\r\n")).starts_with("c NO [NOTIFICATIONOVERFLOW] "));
+    let names = vec!["x"; MAX_NAMES + 1].join(" ");
+    assert!(
+        client.says(&format!("d notify set (mailboxes ({names}) none)\r\n")).starts_with("d NO [NOTIFICATIONOVERFLOW] ")
+    );
+    let mut other = logged_in(&world);
+    other.says("b create A\r\n");
+    assert_eq!(told(&mut client), "* LIST (\\HasNoChildren) \"/\" A\r\n");
+}
+
+#[test]
+fn too_many_mailboxes_end_notifications() {
+    let world = World::new();
+    let mut client = logged_in(&world);
+    let make = |from: usize, to: usize| (from..to).for_each(|n| world.make(&format!(".f{n}")));
+    make(0, MAX_FOLLOWED - 1);
+    assert!(client.says("b notify set (personal (MessageNew MessageExpunge))\r\n").starts_with("b OK "));
+    world.put("new", "1.1.host", b"Subject: a\r\n\r\na\r\n");
+    assert_eq!(told(&mut client), "* STATUS INBOX (MESSAGES 1 UIDNEXT 2)\r\n");
+    make(MAX_FOLLOWED - 1, MAX_FOLLOWED);
+    assert!(told(&mut client).starts_with("* OK [NOTIFICATIONOVERFLOW] "));
+    assert!(matches!(client.want, Want::Input));
+    assert!(client.says("c notify set (personal (MessageNew MessageExpunge))\r\n").starts_with("c NO [NOTIFICATIONOVERFLOW] "));
+    assert!(client.says("d notify set (mailboxes f1 (MessageNew MessageExpunge))\r\n").starts_with("d OK "));
+}
+
+/// A session that follows hundreds of mailboxes holds a few hundred bytes for each.
+#[test]
+fn following_costs_little() {
+    assert!(size_of::<Told>() + size_of::<Name>() <= 120, "{}", size_of::<Told>());
+    assert!(size_of::<Seen>() + size_of::<Name>() <= 40, "{}", size_of::<Seen>());
+}
