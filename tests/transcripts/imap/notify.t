@@ -10,25 +10,26 @@ given 2 messages in INBOX
 2< l OK …
 1> a login alice@demo.test alice-secret
 1< a OK [CAPABILITY …
-2> m append Lists/Lemonade {6+}
+2> m append Lists/Lemonade {5+}
 2> hello
 2< m OK …
 1> b notify set status (selected (MessageNew (uid body.peek[header.fields (from to subject)]) MessageExpunge)) (subtree Lists (MessageNew MessageExpunge))
+1< * STATUS Lists (MESSAGES 0 UIDNEXT 1 UIDVALIDITY …)
 1< * STATUS Lists/Im2000 (MESSAGES 0 UIDNEXT 1 UIDVALIDITY …)
 1< * STATUS Lists/Lemonade (MESSAGES 1 UIDNEXT 2 UIDVALIDITY …)
 1< b OK …
 1> c select inbox
 1<~ c OK …
 # Time passes. A new message is delivered to mailbox Lists/Lemonade.
-2> n append Lists/Lemonade {6+}
+2> n append Lists/Lemonade {5+}
 2> hello
 2< n OK …
 1< * STATUS Lists/Lemonade (MESSAGES 2 UIDNEXT 3)
 # Time passes. A new message is delivered to inbox.
 do deliver simple.eml to INBOX
 1< * 3 EXISTS
-1< * 1 RECENT
-1< * 3 FETCH (UID 3 BODY[HEADER.FIELDS (FROM TO SUBJECT)] {…}
+1< * 3 RECENT
+1< * 3 FETCH (UID 3 BODY[HEADER.FIELDS (from to subject)] {…}
 1<~ )
 # One more mailbox, of which the client knows enough.
 1> d status misc (UIDVALIDITY UIDNEXT MESSAGES)

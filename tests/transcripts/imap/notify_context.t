@@ -13,15 +13,16 @@ given 2 messages in INBOX
 1> a00 search return (count update (uid body.peek[header.fields (subject from to)])) from "boss"
 1< * ESEARCH (TAG "a00") COUNT 0
 1< a00 OK …
-2> b append inbox {78+}
+2> b append inbox {76+}
 2> From: myboss@example.org
 2> To: bob@example.org
 2> Subject: Re: good morning
 2> 
+2> 
 2<~ b OK …
 1> b noop
 1< * 3 EXISTS
-1<~ * 3 FETCH (UID 3 BODY[HEADER.FIELDS (SUBJECT FROM TO)] {77}
+1<~ * 3 FETCH (UID 3 BODY[HEADER.FIELDS (subject from to)] {76}
 1<~ )
 1< * ESEARCH (TAG "a00") ADDTO (0 3)
 1< b OK …
@@ -40,18 +41,19 @@ given 2 messages in INBOX
 # With NOTIFY one response for both, behind ESEARCH (5.2), without being asked.
 1> d notify set (selected (MessageNew (uid flags) MessageExpunge FlagChange))
 1< d OK …
-2> e append inbox (\Flagged) {78+}
+2> e append inbox (\Flagged) {76+}
 2> From: myboss@example.org
 2> To: bob@example.org
 2> Subject: Re: good morning
+2> 
 2> 
 2<~ e OK …
 1< * 4 EXISTS
 1< * ESEARCH (TAG "a00") ADDTO (0 4)
 1< * ESEARCH (TAG "c00") UID ADDTO (0 4)
-1< * 4 FETCH (UID 4 FLAGS (\Flagged) BODY[HEADER.FIELDS (SUBJECT FROM TO)] {77}
-1<~ ENVELOPE …
-2> f append inbox {6+}
+1< * 4 FETCH (UID 4 FLAGS (\Flagged) BODY[HEADER.FIELDS (subject from to)] {76}
+1<~ …ENVELOPE …
+2> f append inbox {5+}
 2> hello
 2<~ f OK …
 1< * 5 EXISTS

@@ -12,13 +12,13 @@ given folder Work
 1> b compress deflate
 1< b OK …
 1deflate
-1> c notify set status (selected-delayed (MessageNew (flags) MessageExpunge FlagChange)) (personal (MessageNew MessageExpunge MailboxName))
+1> c notify set status (selected-delayed (MessageNew (flags) MessageExpunge FlagChange)) (mailboxes (INBOX Work "Entwürfe" "ü") (MessageNew MessageExpunge MailboxName))
 1< * STATUS INBOX (MESSAGES 0 UIDNEXT 1 UIDVALIDITY …)
 1< * STATUS Work (MESSAGES 0 UIDNEXT 1 UIDVALIDITY …)
 1< c OK …
 1> d select Work
 1<~ d OK …
-2> b append Work {6+}
+2> b append Work {5+}
 2> hello
 2< b OK …
 1< * 1 EXISTS
@@ -26,7 +26,7 @@ given folder Work
 2> c create Entw&APw-rfe
 2< c OK …
 1< * LIST (\HasNoChildren) "/" "Entwürfe"
-2> d append Entw&APw-rfe {6+}
+2> d append Entw&APw-rfe {5+}
 2> hello
 2< d OK …
 1< * STATUS "Entwürfe" (MESSAGES 1 UIDNEXT 2…
@@ -35,7 +35,7 @@ given folder Work
 1< * LIST (\HasNoChildren) "/" "ü" ("OLDNAME" ("Entwürfe"))
 1> e idle
 1< + …
-2> f append INBOX {6+}
+2> f append INBOX {5+}
 2> hello
 2< f OK …
 1< * STATUS INBOX (MESSAGES 1 UIDNEXT 2)

@@ -38,9 +38,9 @@ given 6 messages in INBOX
 1< * 2 EXPUNGE
 1<~ * … RECENT
 3> c fetch 1 (uid)
+3! * … EXPUNGE
 3< * 1 FETCH (UID 1)
 3< c OK …
-3! * 2 EXPUNGE
 3> d fetch 4 (uid)
 3< * 4 FETCH (UID 4)
 3< d OK …
@@ -49,21 +49,21 @@ given 6 messages in INBOX
 3< * 2 EXPUNGE
 3<~ e OK …
 # MessageNew: EXISTS, and FETCH for who asked.
-2> f append inbox (\Draft) {6+}
+2> f append inbox (\Draft) {5+}
 2> hello
 2<~ f OK …
 1< * 5 EXISTS
-1< * 5 FETCH (UID 7 FLAGS (\Draft))
+1< * 5 FETCH (UID 7 FLAGS (\Draft…))
 3< * 5 EXISTS
 # Not for messages of one's own (5.2).
-1> g append inbox {6+}
+1> g append inbox {5+}
 1> hello
-1< * 6 EXISTS
 1! * 6 FETCH …
+1< * 6 EXISTS
 1<~ g OK …
 3< * 6 EXISTS
 1> h store 6 +flags (\Seen)
-1< * 6 FETCH (…FLAGS (\Seen))
+1< * 6 FETCH (…FLAGS (\Seen…))
 1< h OK …
 # In IDLE the same (4).
 1> i idle
@@ -73,11 +73,11 @@ given 6 messages in INBOX
 2> j store 1 +flags.silent (\Answered)
 2< j OK …
 1< * 1 FETCH (UID 1 FLAGS (\Flagged \Answered…))
-2> k append inbox {6+}
+2> k append inbox {5+}
 2> hello
 2<~ k OK …
 1< * 7 EXISTS
-1< * 7 FETCH (UID 9 FLAGS ())
+1< * 7 FETCH (UID 9 FLAGS (…))
 1> done
 1< i OK …
 3< * 7 EXISTS
@@ -96,9 +96,9 @@ given 6 messages in INBOX
 1<~ * 1 FETCH (UID 4 FLAGS (\Deleted…) MODSEQ (…))
 2> p expunge
 2<~ p OK …
-1< * VANISHED 4
-2> q append inbox {6+}
+1<~ * VANISHED 4
+2> q append inbox {5+}
 2> hello
 2<~ q OK …
-1< * 6 EXISTS
-1< * 6 FETCH (UID 10 FLAGS () MODSEQ (…))
+1<~ * 6 EXISTS
+1< * 6 FETCH (UID 10 FLAGS (…) MODSEQ (…))

@@ -15,10 +15,10 @@ given folder Names
 2> a notify set status (subtree shared (MessageNew MessageExpunge MailboxName)) (mailboxes (shared/alice@demo.test/Secret shared/nobody@demo.test/x) (MessageNew MessageExpunge))
 2< * LIST (\NoAccess \HasNoChildren) "/" shared/alice@demo.test/Names
 2< a OK …
-1> b append Names {6+}
+1> b append Names {5+}
 1> hello
 1< b OK …
-1> c append Secret {6+}
+1> c append Secret {5+}
 1> hello
 1< c OK …
 2> b noop
@@ -28,7 +28,7 @@ given folder Names
 1< d OK …
 2< * LIST (\NonExistent \HasChildren) "/" shared/alice@demo.test
 2< * LIST (\HasNoChildren) "/" shared/alice@demo.test/Work
-1> e append Work {6+}
+1> e append Work {5+}
 1> hello
 1< e OK …
 2< * STATUS shared/alice@demo.test/Work (MESSAGES 1 UIDNEXT 2…
@@ -41,7 +41,7 @@ given folder Names
 1> g setacl Names bob l
 1< g OK …
 2< * LIST (\NoAccess \HasNoChildren) "/" shared/alice@demo.test/Names
-1> h append Names {6+}
+1> h append Names {5+}
 1> hello
 1< h OK …
 2> c noop
@@ -51,7 +51,7 @@ given folder Names
 1< i OK …
 2< * LIST (\NonExistent \HasChildren) "/" shared/alice@demo.test
 2< * LIST (\NonExistent \NoAccess \HasNoChildren) "/" shared/alice@demo.test/Work
-1> j append Work {6+}
+1> j append Work {5+}
 1> hello
 1< j OK …
 1> k rename Work Hidden
@@ -71,7 +71,7 @@ given folder Names
 # PERSONAL is the user's own mailboxes only (6.2).
 2> e notify set (personal (MessageNew MessageExpunge MailboxName))
 2< e OK …
-1> o append Open {6+}
+1> o append Open {5+}
 1> hello
 1< o OK …
 2> f noop
