@@ -302,7 +302,8 @@ impl Imap {
             Announce::ByNumber => Some(running.uid && !self.context.keep_numbers),
             Announce::All => Some(true),
         };
-        if running.row.announce == Announce::All && reply.condition != Condition::Bad && !self.context.tell_others(out) {
+        if running.row.announce == Announce::All && reply.condition != Condition::Bad && !self.context.tell_others(out)
+        {
             self.doing = Doing::Ending(running, reply);
             return Some(Want::Continue);
         }

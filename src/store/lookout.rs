@@ -286,6 +286,9 @@ impl Store {
             let notes = self.lookout.notes();
             notes.folders.values().filter_map(|noted| noted.folder.upgrade()).collect()
         };
+        for folder in &followed {
+            folder.looking.get().into_iter().flatten().for_each(Looking::try_again);
+        }
         for folder in followed.iter().filter(|folder| folder.has_changed_unseen()) {
             self.lookout.changed(&folder.name);
         }
@@ -337,7 +340,6 @@ impl Sink for Followed {
                 lookout.tree_changed();
             }
             Seen::Look => lookout.look_due(),
-            Seen::Opened => {}
         }
     }
 }
@@ -352,7 +354,11 @@ impl FollowedTree {
             levels.retain(|path, _| wanted.contains(path));
         }
         for path in wanted {
-            levels.entry(path).or_insert_with_key(|path| process.watch.look(path, Which::Cur, &sink));
+            // One that was removed and made again has lost its watch.
+            levels
+                .entry(path)
+                .and_modify(|looking| looking.try_again())
+                .or_insert_with_key(|path| process.watch.look(path, Which::Cur, &sink));
         }
     }
 }
@@ -371,7 +377,6 @@ impl Sink for FollowedTree {
             Seen::DirectoryGone | Seen::Rescan | Seen::Look => {
                 lookout.note(|notes| (notes.tree, notes.subscriptions) = (notes.last, notes.last));
             }
-            Seen::Opened => {}
         }
     }
 }

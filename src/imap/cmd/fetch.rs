@@ -126,8 +126,8 @@ impl Fetch {
         if enabled.condstore && !items.contains(&Item::Modseq) {
             items.push(Item::Modseq);
         }
-        let mut wanted = Wanted::new(items, enabled.condstore || enabled.rev2);
-        (wanted.condstore, wanted.rev2, wanted.sets_seen) = (enabled.condstore, enabled.rev2, false);
+        let mut wanted = Wanted::new(items, enabled.condstore || enabled.rev2, enabled);
+        wanted.sets_seen = false;
         Fetch {
             glance: Glance::new(&wanted),
             wanted,

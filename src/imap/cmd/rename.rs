@@ -9,8 +9,8 @@ use crate::imap::context::Context;
 use crate::imap::job::{Begun, Call};
 use crate::imap::place::Place;
 use crate::imap::reply::Reply;
-use crate::store::{Done, Name};
 use crate::store::acl::Rights;
+use crate::store::{Done, Name};
 
 pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;

@@ -318,7 +318,8 @@ impl Notify {
         let Some(sharing) = context.sharing() else { return false };
         let reaches = |name: &Name| {
             context.may_be_elsewhere(name)
-                || Name::parse(&sharing.prefix).is_ok_and(|prefix| *name == prefix || name.is_below(&prefix) || prefix.is_below(name))
+                || Name::parse(&sharing.prefix)
+                    .is_ok_and(|prefix| *name == prefix || name.is_below(&prefix) || prefix.is_below(name))
         };
         self.wishes.iter().any(|wish| match &wish.of {
             Of::Personal => false,

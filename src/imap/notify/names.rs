@@ -195,7 +195,7 @@ impl Notify {
             Done::Renamed(from, to) => {
                 let about = self.events_of(context, &from, false).with(self.events_of(context, &to, false));
                 let known = self.names.get(&from).is_none_or(|seen| seen.access == Access::Full || !seen.exists);
-                let listed = world.lines.get(&to).is_some();
+                let listed = world.lines.contains_key(&to);
                 if !own && about.has(Events::NAME) && known && listed {
                     // RFC 5465 section 5.4.
                     self.lines.push_back(line(context, world, &to, Marks::default(), Some(&from)));

@@ -105,7 +105,8 @@ impl Notify {
 fn is_all_ours(mailbox: &Mailbox, known: &Status, now: &Status, mut made: Vec<u32>) -> bool {
     made.sort_unstable();
     let counted = u32::try_from(made.len()).is_ok_and(|count| known.messages.checked_add(count) == Some(now.messages));
-    let is_ours = |message: &Message| message.modseq <= known.highest_modseq || made.binary_search(&message.uid).is_ok();
+    let is_ours =
+        |message: &Message| message.modseq <= known.highest_modseq || made.binary_search(&message.uid).is_ok();
     known.uid_validity == now.uid_validity && counted && mailbox.read(|messages| messages.iter().all(is_ours))
 }
 
@@ -178,13 +179,7 @@ mod tests {
                 "MESSAGES 4 UIDNEXT 11 HIGHESTMODSEQ 101",
             ),
             ("flags, not asked for", Status { unseen: 1, highest_modseq: 101, ..known }, counts, true, ""),
-            (
-                "flags",
-                Status { highest_modseq: 101, ..known },
-                flags,
-                true,
-                "UIDVALIDITY 7 HIGHESTMODSEQ 101",
-            ),
+            ("flags", Status { highest_modseq: 101, ..known }, flags, true, "UIDVALIDITY 7 HIGHESTMODSEQ 101"),
             ("flags, without CONDSTORE", Status { highest_modseq: 101, ..known }, flags, false, ""),
             (
                 "seen, without CONDSTORE",

@@ -103,7 +103,9 @@ fn there_are_limits() {
     assert!(client.says(&format!("c notify set{groups}\r\n")).starts_with("c NO [NOTIFICATIONOVERFLOW] "));
     let names = vec!["x"; MAX_NAMES + 1].join(" ");
     assert!(
-        client.says(&format!("d notify set (mailboxes ({names}) none)\r\n")).starts_with("d NO [NOTIFICATIONOVERFLOW] ")
+        client
+            .says(&format!("d notify set (mailboxes ({names}) none)\r\n"))
+            .starts_with("d NO [NOTIFICATIONOVERFLOW] ")
     );
     let mut other = logged_in(&world);
     other.says("b create A\r\n");
@@ -122,7 +124,11 @@ fn too_many_mailboxes_end_notifications() {
     make(MAX_FOLLOWED - 1, MAX_FOLLOWED);
     assert!(told(&mut client).starts_with("* OK [NOTIFICATIONOVERFLOW] "));
     assert!(matches!(client.want, Want::Input));
-    assert!(client.says("c notify set (personal (MessageNew MessageExpunge))\r\n").starts_with("c NO [NOTIFICATIONOVERFLOW] "));
+    assert!(
+        client
+            .says("c notify set (personal (MessageNew MessageExpunge))\r\n")
+            .starts_with("c NO [NOTIFICATIONOVERFLOW] ")
+    );
     assert!(client.says("d notify set (mailboxes f1 (MessageNew MessageExpunge))\r\n").starts_with("d OK "));
 }
 

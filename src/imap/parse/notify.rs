@@ -42,8 +42,7 @@ impl Events {
     /// Any other atom.
     pub const UNKNOWN: Events = Events(1 << 8);
     /// Those of messages.
-    pub const OF_MESSAGES: Events =
-        Events(Events::NEW.0 | Events::EXPUNGE.0 | Events::FLAGS.0 | Events::ANNOTATION.0);
+    pub const OF_MESSAGES: Events = Events(Events::NEW.0 | Events::EXPUNGE.0 | Events::FLAGS.0 | Events::ANNOTATION.0);
 
     /// Events and their names.
     const TABLE: [(Events, &'static str); 8] = [

@@ -24,8 +24,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use change::{MAX_FOLDERS, Moved};
 pub(super) use facts::Facts;
 pub use list::Folder;
-pub use spelling::{Charset, Spelling};
 pub(super) use spelling::may_be_folder;
+pub use spelling::{Charset, Spelling};
 
 use super::lock::{Guard, Lock};
 use super::{DIR_MODE, Error, Layout, Name, Result};

@@ -24,7 +24,7 @@ pub fn run(data: &[u8]) {
     read(data, |c| c.section(true));
     read(data, |c| c.search());
     read(data, |c| c.search_criteria());
-    read(data, |c| c.search_returns());
+    read(data, |c| c.search_returns(&mut Vec::new()));
     read(data, |c| c.partial_range());
     read(data, |c| c.sort_criteria());
     read(data, |c| c.thread_algorithm());
@@ -42,6 +42,7 @@ pub fn run(data: &[u8]) {
         assert!(!name.as_str().is_empty());
         assert!(name.parts().all(|part| !part.is_empty() && part != "." && part != ".."), "{name}");
     }
+    let _ = Cursor::new(data).notify().map(drop);
     let _ = Cursor::new(data).list_arguments().map(drop);
     let _ = Cursor::new(data).get_metadata().map(drop);
     let _ = Cursor::new(data).set_metadata().map(drop);

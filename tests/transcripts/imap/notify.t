@@ -58,8 +58,8 @@ do deliver simple.eml to Other
 1< i OK …
 # It is one of the others when it is left.
 1> j unselect
-1< * STATUS misc (MESSAGES 1 UIDNEXT 3)
 1< j OK …
+1< * STATUS misc (MESSAGES 1 UIDNEXT 3)
 # INBOXES is PERSONAL here: other programs deliver where they like (6.3).
 1> k notify set (inboxes (MessageNew MessageExpunge))
 1< k OK …

@@ -49,7 +49,7 @@ given 2 messages in INBOX
 2> 
 2<~ e OK …
 1< * 4 EXISTS
-1< * ESEARCH (TAG "a00") ADDTO (0 4)
+1<~ * ESEARCH (TAG "a00") ADDTO (0 4)
 1< * ESEARCH (TAG "c00") UID ADDTO (0 4)
 1< * 4 FETCH (UID 4 FLAGS (\Flagged) BODY[HEADER.FIELDS (subject from to)] {76}
 1<~ …ENVELOPE …
@@ -57,7 +57,7 @@ given 2 messages in INBOX
 2> hello
 2<~ f OK …
 1< * 5 EXISTS
-1< * 5 FETCH (UID 5 FLAGS ())
+1<~ * 5 FETCH (UID 5 FLAGS ())
 # FETCH before ESEARCH (5.1), REMOVEFROM before EXPUNGE (5.3).
 2> g store 4 -flags.silent (\Flagged)
 2< g OK …

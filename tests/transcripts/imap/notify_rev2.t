@@ -22,7 +22,7 @@ given folder Work
 2> hello
 2< b OK …
 1< * 1 EXISTS
-1< * 1 FETCH (UID 1 FLAGS ())
+1<~ * 1 FETCH (UID 1 FLAGS ())
 2> c create Entw&APw-rfe
 2< c OK …
 1< * LIST (\HasNoChildren) "/" "Entwürfe"

@@ -52,42 +52,42 @@ given 6 messages in INBOX
 2> f append inbox (\Draft) {5+}
 2> hello
 2<~ f OK …
-1< * 5 EXISTS
-1< * 5 FETCH (UID 7 FLAGS (\Draft…))
-3< * 5 EXISTS
+1<~ * 5 EXISTS
+1<~ * 5 FETCH (UID 7 FLAGS (\Draft…))
+3<~ * 5 EXISTS
 # Not for messages of one's own (5.2).
 1> g append inbox {5+}
 1> hello
 1! * 6 FETCH …
-1< * 6 EXISTS
+1<~ * 6 EXISTS
 1<~ g OK …
-3< * 6 EXISTS
+3<~ * 6 EXISTS
 1> h store 6 +flags (\Seen)
-1< * 6 FETCH (…FLAGS (\Seen…))
-1< h OK …
+1<~ * 6 FETCH (…FLAGS (\Seen…))
+1<~ h OK …
 # In IDLE the same (4).
 1> i idle
-1< + …
+1<~ + …
 2> i noop
 2<~ i OK …
 2> j store 1 +flags.silent (\Answered)
 2< j OK …
-1< * 1 FETCH (UID 1 FLAGS (\Flagged \Answered…))
+1<~ * 1 FETCH (UID 1 FLAGS (\Flagged \Answered…))
 2> k append inbox {5+}
 2> hello
 2<~ k OK …
-1< * 7 EXISTS
-1< * 7 FETCH (UID 9 FLAGS (…))
+1<~ * 7 EXISTS
+1<~ * 7 FETCH (UID 9 FLAGS (…))
 1> done
-1< i OK …
-3< * 7 EXISTS
+1<~ i OK …
+3<~ * 7 EXISTS
 # FETCH by number holds an expunge back; it comes when there is no command (5.3).
 2> m store 1 +flags.silent (\Deleted)
 2< m OK …
-1< * 1 FETCH (UID 1 FLAGS (\Flagged \Answered \Deleted…))
+1<~ * 1 FETCH (UID 1 FLAGS (\Flagged \Answered \Deleted…))
 2> n expunge
 2<~ n OK …
-1< * 1 EXPUNGE
+1<~ * 1 EXPUNGE
 # With QRESYNC it is VANISHED (5.3), and new messages have their mod-sequence (RFC 7162 3.1).
 1> k enable qresync
 1<~ k OK …
@@ -101,4 +101,4 @@ given 6 messages in INBOX
 2> hello
 2<~ q OK …
 1<~ * 6 EXISTS
-1< * 6 FETCH (UID 10 FLAGS (…) MODSEQ (…))
+1<~ * 6 FETCH (UID 10 FLAGS (…) MODSEQ (…))
