@@ -84,8 +84,9 @@ impl View {
         if !expunges {
             gone.clear();
         } else if self.wants == Wants::Nothing {
-            let removed = std::mem::take(&mut self.removed);
-            gone.retain(|index| self.uids.get(*index).is_some_and(|uid| removed.contains(&uid)));
+            let mut removed = std::mem::take(&mut self.removed);
+            removed.sort_unstable();
+            gone.retain(|index| self.uids.get(*index).is_some_and(|uid| removed.binary_search(&uid).is_ok()));
         }
         self.held = gone.len() < all_gone;
         if self.wants == Wants::Everything {

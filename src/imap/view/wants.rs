@@ -25,11 +25,6 @@ impl View {
         }
     }
 
-    /// What is told of what others do.
-    pub fn wants(&self) -> Wants {
-        self.wants
-    }
-
     /// This session made these messages here: they are not news to its client (RFC 5465 section 5.2).
     pub fn made(&mut self, uids: &[u32]) {
         if self.wants != Wants::Nothing {
