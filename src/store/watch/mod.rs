@@ -5,6 +5,9 @@
 //! tells a [`Sink`] which names appeared and vanished, or that it must look for itself. Events come on a thread of their
 //! own, so a sink only makes a note and raises its notices.
 //!
+//! One event after a quiet time is told at once. While many come, they are gathered for [`GATHER`]: else every rename of a STORE would wake this
+//! thread, which costs both sides more than the event does.
+//!
 //! The order that makes it exact, kept by the mailbox: set the watch, then scan, then believe events; and before it says that nothing happened,
 //! ask whether everything was told ([`Watch::fence`]). The queue overflows: every sink is told to look for itself. Watches run out (ENOSPC), or
 //! the directory cannot be watched: said once in the log, counted in [`Watch::polled`], and that folder's sink is told every
@@ -33,6 +36,11 @@ use nix::sys::inotify::{AddWatchFlags, WatchDescriptor};
 
 use self::kernel::{Kernel, Raw};
 use self::poll::POLL_EVERY;
+
+/// While events come one after the other, they are read so much later, all at once. A fence does not wait for that.
+const GATHER: Duration = Duration::from_millis(1);
+/// Events that come no later than this after the last ones are one after the other.
+const STORM: Duration = Duration::from_millis(4);
 
 /// What happened in a watched directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +87,8 @@ struct Shared {
     /// Numbers of the fences that have not been told of.
     fences: Mutex<HashSet<i32>>,
     told: Condvar,
+    /// For the reading thread while it gathers events: somebody waits for a fence.
+    hurry: Condvar,
     /// For the polling thread: there is something new to wait for, or the end.
     news: Condvar,
     poller: Mutex<Option<JoinHandle<()>>>,
@@ -130,6 +140,7 @@ impl Watch {
             table: Mutex::default(),
             fences: Mutex::default(),
             told: Condvar::new(),
+            hurry: Condvar::new(),
             news: Condvar::new(),
             poller: Mutex::new(None),
             complained: AtomicBool::new(false),
@@ -283,6 +294,7 @@ impl Shared {
         if removed.is_err() {
             lock(&self.fences).remove(&watch.as_raw());
         }
+        self.hurry.notify_all();
         removed.ok().map(|()| watch.as_raw())
     }
 
@@ -396,6 +408,7 @@ fn read_events(kernel: &Kernel, shared: Weak<Shared>) {
 
     let guard = Guard(shared);
     let mut buffer = vec![0; kernel::BUFFER];
+    let mut last: Option<Instant> = None;
     loop {
         let events = match kernel.read(&mut buffer) {
             Ok(events) => events,
@@ -405,6 +418,11 @@ fn read_events(kernel: &Kernel, shared: Weak<Shared>) {
         #[cfg(test)]
         shared.batches.fetch_add(1, Ordering::Relaxed);
         events.for_each(|event| shared.handle(event));
+        let now = Instant::now();
+        if last.replace(now).is_some_and(|last| now - last < STORM) {
+            let fences = lock(&shared.fences);
+            drop(shared.hurry.wait_timeout_while(fences, GATHER, |fences| fences.is_empty()));
+        }
     }
 }
 

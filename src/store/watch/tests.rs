@@ -158,6 +158,27 @@ fn reading_mail_wakes_nobody() {
 }
 
 #[test]
+fn a_storm_wakes_the_thread_seldom_and_a_fence_ends_its_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let watch = Watch::new();
+    let (notes, _looking) = look(&watch, dir.path(), Which::Cur);
+    let names = |n| [dir.path().join(format!("{n}:2,")), dir.path().join(format!("{n}:2,S"))];
+    (0..2000).for_each(|n| fs::write(&names(n)[0], "").unwrap());
+    assert!(watch.fence(PATIENCE));
+    let before = watch.shared.batches.load(Ordering::Relaxed);
+    let start = Instant::now();
+    for n in 0..2000 {
+        let [old, new] = names(n);
+        fs::rename(old, new).unwrap();
+    }
+    assert!(watch.fence(PATIENCE));
+    let woken = watch.shared.batches.load(Ordering::Relaxed) - before;
+    // One a millisecond, but for the first two and the fence's.
+    assert!(woken as u128 <= start.elapsed().as_millis() + 4, "{woken} in {:?}", start.elapsed());
+    assert_eq!(lock(&notes.0).len(), 2000 + 2 * 2000, "all were told");
+}
+
+#[test]
 fn after_the_end_of_the_reading_thread_everything_is_polled() {
     struct Panics;
     impl Sink for Panics {
