@@ -8,12 +8,13 @@
 //! other programs wrote may be wrong. The second reading comes from the page cache. NUL bytes, which no literal
 //! may contain (RFC 3501 section 9), go out as 0x80, as from Dovecot: the size stays what it was.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr_iter, memchr2_iter};
 
 use crate::mail::header;
 use crate::mail::scan::MAX_HEADER;
@@ -43,14 +44,27 @@ pub struct Source {
     head: Vec<u8>,
 }
 
+thread_local! {
+    /// Where a file's beginning lands before it is known how much there is.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SMALL]);
+}
+
 impl Source {
     /// Look into `file`.
     pub fn new(file: File, extent: Extent) -> io::Result<Source> {
-        let size = file.metadata()?.len();
-        let mut source = Source { file, size, head: Vec::new() };
-        match extent {
-            Extent::All => source.read_head(SMALL)?,
-            Extent::Header => source.read_header()?,
+        let first = match extent {
+            Extent::All => SMALL,
+            Extent::Header => HEADER_FIRST,
+        };
+        let head = SCRATCH.with_borrow_mut(|scratch| {
+            let got = read_at(&file, &mut scratch[..first], 0)?;
+            io::Result::Ok(scratch[..got].to_vec())
+        })?;
+        // read(2) gives less than was asked for at the end of a file only: most mail costs no question for its size.
+        let size = if head.len() < first { head.len() as u64 } else { file.metadata()?.len() };
+        let mut source = Source { file, size, head };
+        if extent == Extent::Header {
+            source.read_header()?;
         }
         Ok(source)
     }
@@ -90,15 +104,13 @@ impl Source {
         let mut have = self.head.len();
         self.head.resize(want.max(have), 0);
         while have < self.head.len() {
-            match self.file.read_at(&mut self.head[have..], have as u64) {
+            match read_at(&self.file, &mut self.head[have..], have as u64)? {
                 // Somebody cut the file while we looked.
-                Ok(0) => {
+                0 => {
                     self.size = have as u64;
                     self.head.truncate(have);
                 }
-                Ok(n) => have += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
+                n => have += n,
             }
         }
         Ok(())
@@ -118,13 +130,8 @@ impl Source {
             return Ok(&here[..here.len().min(room)]);
         }
         buffer.resize(room.min(BLOCK), 0);
-        loop {
-            match self.file.read_at(buffer, at) {
-                Ok(n) => return Ok(&buffer[..n]),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
+        let got = read_at(&self.file, buffer, at)?;
+        Ok(&buffer[..got])
     }
 
     /// A range that is small by what it is (a header), in memory.
@@ -237,21 +244,38 @@ impl Stream {
     }
 }
 
+/// As [`FileExt::read_at`], whatever interrupts it.
+fn read_at(file: &File, to: &mut [u8], at: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(to, at) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 /// Bytes that `block` has on the wire.
 fn wire_len(block: &[u8], after_cr: bool) -> u64 {
     let is_bare = |lf: &usize| if *lf == 0 { !after_cr } else { block[*lf - 1] != b'\r' };
     block.len() as u64 + memchr_iter(b'\n', block).filter(is_bare).count() as u64
 }
 
-/// Add `block` as it goes on the wire to `out`.
+/// Add `block` as it goes on the wire to `out`, in one pass.
 pub fn convert(block: &[u8], after_cr: bool, out: &mut Vec<u8>) {
-    let start = out.len();
-    crlf(block, after_cr, out);
-    let mut sent = &mut out[start..];
-    while let Some(nul) = memchr(0, sent) {
-        sent[nul] = 0x80;
-        sent = &mut sent[nul + 1..];
+    out.reserve(block.len() + block.len() / 32);
+    let mut from = 0;
+    for at in memchr2_iter(b'\n', 0, block) {
+        if block[at] == 0 {
+            out.extend_from_slice(&block[from..at]);
+            out.push(0x80);
+            from = at + 1;
+        } else if if at == 0 { !after_cr } else { block[at - 1] != b'\r' } {
+            out.extend_from_slice(&block[from..at]);
+            out.push(b'\r');
+            from = at;
+        }
     }
+    out.extend_from_slice(&block[from..]);
 }
 
 /// Add `block` to `out`, every line end CRLF.
