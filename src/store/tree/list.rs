@@ -7,8 +7,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::Tree;
 use super::spelling::MAILDIR;
+use super::{Tree, holds_mail};
 use crate::store::name::MAX_DEPTH;
 use crate::store::{Error, Layout, Name, Result, Role};
 
@@ -76,7 +76,8 @@ impl Tree {
         let spelling = self.spelling();
         let mut found: BTreeMap<Name, PathBuf> = BTreeMap::new();
         for directory in directories(self.root(), self.layout)? {
-            if !self.is_folder(&directory)? {
+            // That it is a directory, and no link to one, came with its name.
+            if !holds_mail(&self.root().join(&directory))? {
                 continue;
             }
             let Some(name) = spelling.name(&directory) else {

@@ -113,7 +113,7 @@ impl Tree {
                 return Ok(false);
             }
         }
-        Ok(is_directory(&path.join("cur"))? || is_directory(&path.join("new"))?)
+        holds_mail(&path)
     }
 
     /// The facts, read again if another process has written them.
@@ -175,6 +175,11 @@ impl Tree {
             }
         }
     }
+}
+
+/// Is there a `cur/` or a `new/` in a directory?
+fn holds_mail(directory: &Path) -> Result<bool> {
+    Ok(is_directory(&directory.join("cur"))? || is_directory(&directory.join("new"))?)
 }
 
 /// Is `path` itself a directory, not a link to one?
