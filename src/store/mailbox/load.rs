@@ -49,6 +49,7 @@ impl Mailbox {
         drop(lock);
         let header = list.header().clone();
         let before = Before::new(&header, &records, &memory);
+        let is_known = memory.folder.as_ref().is_some_and(|folder| is_same(folder, &header));
         let (table, unknown) = remembered(records, &memory);
         let state = State {
             next_uid: header.next_uid,
@@ -68,7 +69,8 @@ impl Mailbox {
             unclaimed: HashMap::new(),
             vanished: HashSet::new(),
             stale_list: unwritten.then(Instant::now),
-            stale_journal: false,
+            stale_journal: !is_known,
+            begins_journal: !is_known,
             watch: None,
             retry: RETRY_FIRST,
             has_twins: false,
@@ -101,16 +103,16 @@ impl Mailbox {
     fn first_look(&self, header: &Header, memory: &Memory, unknown: &[u32], before: &Before) -> Result<()> {
         let mut disk = self.lock_disk();
         self.refresh_locked(&mut disk, Effort::Scan)?;
+        let begins = std::mem::take(&mut disk.begins_journal);
         let mut notes = Vec::new();
         let modseq = journal::next_modseq(self.state().highest_modseq);
-        let folder = Folder { uid_validity: self.uid_validity, next_uid: header.next_uid, guid: header.guid.clone() };
-        let is_same = |f: &Folder| f.uid_validity == folder.uid_validity && f.guid == folder.guid;
-        if !memory.folder.as_ref().is_some_and(is_same) {
+        if begins {
+            // Whatever was noted before is void now.
+            let folder =
+                Folder { uid_validity: self.uid_validity, next_uid: header.next_uid, guid: header.guid.clone() };
             notes.push(Note::Folder(folder));
-            // Whatever was noted before is void now: note all of the table.
-            disk.stale_journal = true;
         }
-        let knows_all = notes.is_empty() && before.knows_all;
+        let knows_all = !begins && before.knows_all;
         {
             let mut state = self.write_state();
             state.keywords = disk.keyword_names(state.table.used_letters());
@@ -344,6 +346,11 @@ fn begun(root: &Path, dir: &Path, lock: Option<&Lock>) -> Result<(Header, Vec<Re
 fn unwritten_validity(dir: &Path) -> Result<u32> {
     let meta = std::fs::metadata(dir.join("cur")).map_err(|e| Error::io(dir, e))?;
     Ok(u32::try_from(meta.ino() & 0x7fff_ffff).unwrap_or(1).max(1))
+}
+
+/// Does a journal that speaks of `folder` speak of the folder with this uidlist?
+fn is_same(folder: &Folder, header: &Header) -> bool {
+    folder.uid_validity == header.uid_validity && folder.guid == header.guid
 }
 
 /// What became of messages while nobody wrote the journal.

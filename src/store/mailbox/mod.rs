@@ -156,6 +156,8 @@ struct Disk {
     stale_list: Option<Instant>,
     /// The journal lacks changes (disk full): write it anew.
     stale_journal: bool,
+    /// The folder is being opened, and the journal knows nothing of it: it is written once, when all is known.
+    begins_journal: bool,
     watch: Option<[Looking; 2]>,
     /// When a refresh fails, it is tried again after this time.
     retry: Duration,

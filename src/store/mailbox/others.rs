@@ -49,7 +49,7 @@ impl Mailbox {
         if !expelled.is_empty() {
             self.note_expelled(disk, lock, &expelled);
         }
-        if disk.stale_journal {
+        if disk.stale_journal && !disk.begins_journal {
             self.rewrite_journal(disk, lock);
         }
         Ok(())

@@ -103,7 +103,7 @@ impl Mailbox {
 
     /// Append to the journal, unsynced: what it says can be lost, and is then found out again or begun anew.
     pub(super) fn write_notes(&self, disk: &mut Disk, lock: Option<&Lock>, notes: &[Note]) {
-        if notes.is_empty() || self.is_read_only() {
+        if notes.is_empty() || self.is_read_only() || disk.begins_journal {
             return;
         }
         let result = match lock {

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::super::*;
 use super::*;
-use crate::clock;
 use crate::store::{journal, uidlist::Damage};
+use crate::{clock, fsio};
 
 fn list(at: &Fixture) -> PathBuf {
     at.maildir().join("dovecot-uidlist")
@@ -336,4 +336,35 @@ fn a_damaged_list_that_cannot_be_replaced_now_is_still_there_later() {
     assert_unchanged(&at, validity, "later");
     let broken = names(&at.maildir()).iter().filter(|name| name.starts_with("dovecot-uidlist.broken-")).count();
     assert_eq!(broken, 1);
+}
+
+#[test]
+fn a_folder_of_others_is_written_into_the_journal_once() {
+    let at = Fixture::new();
+    let messages = 200;
+    for n in 0..messages {
+        at.drop_in("cur", &format!("{n}.x:2,S"), "x\n");
+    }
+    let steps = Arc::<std::sync::Mutex<Vec<String>>>::default();
+    let (note, root) = (Arc::clone(&steps), at.root.path().to_owned());
+    let watching = fsio::watch_steps(move |_, taken| {
+        if let Ok(below) = taken.path().strip_prefix(&root)
+            && below.to_string_lossy().contains("mailcote.journal")
+        {
+            note.lock().unwrap().push(taken.name().to_owned());
+        }
+        Ok(())
+    });
+    let inbox = at.inbox();
+    drop(watching);
+    let (highest, saved) = (inbox.highest_modseq(), inbox.save_date(7).unwrap());
+    // The head (UIDVALIDITY, mod-sequence), and all of the table.
+    assert_eq!(*steps.lock().unwrap(), ["create", "write", "write"]);
+    let (_, state) = journal::Journal::open(&at.maildir()).unwrap();
+    assert_eq!((state.messages.len(), state.highest_modseq), (messages, highest));
+    assert!(state.folder.is_some_and(|folder| folder.uid_validity == inbox.uid_validity()));
+    drop(inbox);
+    let at = at.restart();
+    let again = at.inbox();
+    assert_eq!((again.highest_modseq(), again.save_date(7).unwrap(), uids(&again).len()), (highest, saved, messages));
 }
