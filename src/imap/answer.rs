@@ -170,6 +170,11 @@ impl Answer {
         Answer { facts, source, tree, place, decoded, item: 0, work: Work::Begin, has_begun: false }
     }
 
+    /// Bytes of the file that were read to begin with.
+    pub fn read(&self) -> u64 {
+        self.source.as_ref().map_or(0, Source::read_so_far)
+    }
+
     /// Was anything written?
     pub fn has_begun(&self) -> bool {
         self.has_begun
@@ -234,7 +239,10 @@ impl Answer {
         budget: &mut u64,
     ) -> io::Result<()> {
         let done = match (std::mem::replace(&mut self.work, Work::Begin), item, &self.source) {
-            (Work::Begin, _, _) => self.begin(wanted, item, names, out)?,
+            (Work::Begin, _, _) => {
+                *budget = budget.saturating_sub(self.cost(item));
+                self.begin(wanted, item, names, out)?
+            }
             (Work::Scan(scanner, at), _, Some(_)) => {
                 self.scan(scanner, at, budget)?;
                 false
@@ -269,6 +277,15 @@ impl Answer {
         };
         self.item += usize::from(done);
         Ok(())
+    }
+
+    /// What an item costs that is given in one go, in bytes read.
+    fn cost(&self, item: &Item) -> u64 {
+        match (item, &self.source) {
+            (Item::Section(section), Some(source)) => section::cost(section, source, self.tree.as_ref()),
+            (Item::Envelope, Some(source)) => source.header().0.len() as u64,
+            _ => 0,
+        }
     }
 
     /// Look for parts in the next block.

@@ -9,6 +9,9 @@ use crate::mail::header;
 use crate::mail::part::{Part, Tree};
 use crate::mail::scan::MAX_HEADER;
 
+/// Names that a short field is compared with in the time in which a byte is read and converted.
+const NAMES_A_BYTE: u64 = 4;
+
 /// What must be known of a message before a section can be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
@@ -87,6 +90,16 @@ fn of_message(section: &Section, source: &Source, message: &Part) -> io::Result<
         What::Fields(names) => Piece::Text(fields(&text()?, names, true)),
         What::FieldsNot(names) => Piece::Text(fields(&text()?, names, false)),
     })
+}
+
+/// What finding `section` costs, in bytes read: header fields are compared with every name that was asked for.
+pub fn cost(section: &Section, source: &Source, tree: Option<&Tree>) -> u64 {
+    let (What::Fields(names) | What::FieldsNot(names)) = &section.what else { return 0 };
+    let header = match tree.and_then(|tree| tree.find(&section.path)) {
+        Some(part) if !section.path.is_empty() => part.body.range().end - part.body.range().start,
+        _ => source.header().0.len() as u64,
+    };
+    header.min(MAX_HEADER as u64) * (1 + names.len() as u64 / NAMES_A_BYTE)
 }
 
 /// The fields whose name is among `names` (or is not), and the empty line that RFC 3501 section 6.4.5 wants behind them.

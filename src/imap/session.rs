@@ -392,7 +392,7 @@ impl frame::Policy for Context {
         let row = before.tag().and_then(|_| cmd::find(&mut before));
         match row {
             Ok((row @ Row { literal: Some(hook), .. }, uid)) => match self.permits(row, uid) {
-                Ok(()) => hook(self, before, literal.size),
+                Ok(()) => hook(self, before, literal.size, uid),
                 Err(reply) => frame::Verdict::Refuse(reply),
             },
             _ => frame::Verdict::Keep,

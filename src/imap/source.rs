@@ -74,6 +74,11 @@ impl Source {
         self.head.len() as u64 >= self.size
     }
 
+    /// Bytes that are in memory.
+    pub fn read_so_far(&self) -> u64 {
+        self.head.len() as u64
+    }
+
     /// Bytes of the file when it was opened.
     pub fn size(&self) -> u64 {
         self.size

@@ -90,6 +90,16 @@ pub struct Upload {
     looked_through: u64,
     /// The message of the last URL.
     pub opened: Option<Opened>,
+    /// The message that goes when this one is there (REPLACE).
+    pub replaces: Option<Replaced>,
+}
+
+/// A message that makes room for another.
+pub struct Replaced {
+    /// Login of whose it is, if it is not the user's own.
+    pub owner: Option<String>,
+    /// Bytes on disk.
+    pub size: u64,
 }
 
 /// The message that is being read.
@@ -127,6 +137,7 @@ impl Upload {
             limit,
             looked_through: 0,
             opened: None,
+            replaces: None,
         }
     }
 
@@ -186,9 +197,12 @@ impl Upload {
         }
         // RFC 9208 section 4.3.1; all messages of the command together.
         let size = now.size + self.done.iter().map(|(draft, ..)| draft.disk_size()).sum::<u64>();
-        match &self.folder {
-            Some(folder) => Ok(folder.store.has_quota_for(size, self.done.len() as u64 + 1, false)?),
-            None => Ok(()),
+        let Some(folder) = &self.folder else { return Ok(()) };
+        match self.replaces.as_ref().filter(|replaced| replaced.owner == folder.owner) {
+            // RFC 8508 3.4: less room than before can always be had, and is one message as before.
+            Some(replaced) if size <= replaced.size => Ok(()),
+            Some(replaced) => Ok(folder.store.has_quota_for(size - replaced.size, 0, false)?),
+            None => Ok(folder.store.has_quota_for(size, self.done.len() as u64 + 1, false)?),
         }
     }
 

@@ -75,6 +75,8 @@ pub fn turn(update: &mut Update, out: &mut Out) -> Turn {
         return Turn::More;
     }
     let next = update.doomed.len().min(update.done + TURN);
+    // An IMAP session that has not been told may still read what goes: it is one of two then.
+    let _reader = mailbox.reader();
     // Those that another program removed meanwhile are gone as wanted.
     if next > update.done
         && let Err(error) = mailbox.remove(&update.doomed[update.done..next])

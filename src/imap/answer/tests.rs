@@ -87,6 +87,19 @@ fn slices_of_a_part_scan_once() {
     assert!(first_cost >= 500_000 && read < 4 * first_cost, "first {first_cost}, all {read}");
 }
 
+#[test]
+fn comparing_many_names_with_many_fields_is_work_for_several_steps() {
+    let message = "a:\n".repeat(20_000) + "\nbody\n";
+    let names: String = (0..100).map(|n| format!("n{n} ")).collect();
+    let items: Vec<String> = (0..10).map(|n| format!("BODY.PEEK[HEADER.FIELDS ({names}x{n})]")).collect();
+    let items = format!("({})", items.join(" "));
+    let (text, steps) = fetch_in_steps(message.as_bytes(), &items, 8 << 20);
+    assert_eq!(text.matches("{2}").count(), 10);
+    assert!(steps >= 2, "{steps}");
+    let (_, steps) = fetch_in_steps(b"Subject: x\n\n", &items, 8 << 20);
+    assert_eq!(steps, 1);
+}
+
 /// The value of the one item.
 fn item(message: &str, item: &str) -> String {
     let peek = item.replacen("BODY[", "BODY.PEEK[", 1);

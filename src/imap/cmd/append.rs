@@ -36,14 +36,13 @@ pub(super) enum Kind {
 }
 
 /// A literal of APPEND is announced.
-pub(super) fn announced(context: &mut Context, before: Cursor<'_>, size: u64) -> Verdict {
+pub(super) fn announced(context: &mut Context, before: Cursor<'_>, size: u64, _: bool) -> Verdict {
     literal(context, before, size, Kind::Append)
 }
 
 /// A literal is announced: a message or a piece of one if its turn has come; else a name.
 pub(super) fn literal(context: &mut Context, before: Cursor<'_>, size: u64, kind: Kind) -> Verdict {
-    let limit = context.shared.settings.max_message_size;
-    let mut upload = context.upload.take().unwrap_or_else(|| Upload::new(limit));
+    let mut upload = take_upload(context);
     match read(&mut upload, context, before, Some(size), kind) {
         Ok(verdict) => {
             if matches!(verdict, Verdict::Stream) {
@@ -54,6 +53,12 @@ pub(super) fn literal(context: &mut Context, before: Cursor<'_>, size: u64, kind
         }
         Err(reply) => Verdict::Refuse(reply),
     }
+}
+
+/// What is being uploaded, or a new upload; to be put back.
+pub(super) fn take_upload(context: &mut Context) -> Upload {
+    let limit = context.shared.settings.max_message_size;
+    context.upload.take().unwrap_or_else(|| Upload::new(limit))
 }
 
 /// Read on in the command: up to the literal of this size that is announced, or to the end.
@@ -221,8 +226,7 @@ pub(super) fn finish(
     args: Cursor<'_>,
     kind: Kind,
 ) -> Result<(Arc<Mailbox>, Vec<NewMessage>, Held), Reply> {
-    let limit = context.shared.settings.max_message_size;
-    let mut upload = context.upload.take().unwrap_or_else(|| Upload::new(limit));
+    let mut upload = take_upload(context);
     read(&mut upload, context, args, None, kind)?;
     upload.finish()
 }

@@ -13,7 +13,7 @@ use crate::imap::place::no_permission;
 use crate::imap::reply::Reply;
 use crate::imap::response;
 use crate::store::acl::Rights;
-use crate::store::{Copying, Mailbox};
+use crate::store::{self, Copying, Mailbox};
 use crate::wire::Out;
 
 /// Messages linked or renamed in one step: some hundredths of a second, so that the others on this thread need not wait longer.
@@ -71,11 +71,9 @@ fn begin(mut call: Call<'_>, moves: bool) -> Result<Begun, Reply> {
     Ok(Begun::Job(Box::new(Copy { from, target, rights, uids, done: 0, copying: Copying::default() })))
 }
 
-/// The next messages of a job.
-fn some<'a>(uids: &'a [u32], done: &mut usize) -> &'a [u32] {
-    let from = *done;
-    *done = uids.len().min(from + MESSAGES_A_STEP);
-    &uids[from..*done]
+/// A client may make the target again that was removed meanwhile. Where it is the mailbox copied from that is gone, this would not help.
+fn failure(error: store::Error, target: &Mailbox) -> Reply {
+    if target.is_closed() { Reply::target(error) } else { error.into() }
 }
 
 struct Copy {
@@ -89,13 +87,15 @@ struct Copy {
 
 impl Job for Copy {
     fn step(&mut self, context: &mut Context, _: Wake, _: &mut Out) -> Result<Progress, Reply> {
-        let some = some(&self.uids, &mut self.done);
-        self.from.copy_some(&mut self.copying, some, &self.target, self.rights).map_err(Reply::target)?;
+        let end = self.uids.len().min(self.done + MESSAGES_A_STEP);
+        let some = &self.uids[self.done..end];
+        let copied = self.from.copy_some(&mut self.copying, some, &self.target, self.rights);
+        self.done += copied.map_err(|error| failure(error, &self.target))?;
         if self.done < self.uids.len() {
             return Ok(Progress::Continue);
         }
         let copying = std::mem::take(&mut self.copying);
-        let pairs = self.from.finish_copy(copying, &self.target).map_err(Reply::target)?;
+        let pairs = self.from.finish_copy(copying, &self.target).map_err(|error| failure(error, &self.target))?;
         if pairs.is_empty() {
             return Err(all_gone());
         }
@@ -117,8 +117,13 @@ struct Move {
 
 impl Job for Move {
     fn step(&mut self, context: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
-        let moved = self.from.move_as(some(&self.uids, &mut self.done), &self.target, self.rights);
-        let failed = moved.map(|pairs| self.pairs.extend(pairs)).err();
+        let moved = self.from.move_some(&self.uids[self.done..], &self.target, self.rights, MESSAGES_A_STEP);
+        let failed = moved
+            .map(|(looked_at, pairs)| {
+                self.done += looked_at;
+                self.pairs.extend(pairs);
+            })
+            .err();
         if failed.is_none() && self.done < self.uids.len() {
             return Ok(Progress::Continue);
         }
@@ -130,7 +135,7 @@ impl Job for Move {
             Reply::ok_code(copy_uid(&self.target, &self.pairs), "Moved").write("*", out);
         }
         match failed {
-            Some(error) => Err(Reply::target(error)),
+            Some(error) => Err(failure(error, &self.target)),
             None if self.pairs.is_empty() => Err(all_gone()),
             None => Ok(Progress::Done(Reply::ok(MOVED))),
         }

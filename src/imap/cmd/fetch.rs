@@ -181,7 +181,7 @@ impl Fetch {
                 None if self.glance.is_some() => match self.glance(selected, out, &mut budget) {
                     Ok(Seen::Some) => {}
                     Ok(Seen::All) => return Progress::Done(self.finish(selected)),
-                    Ok(Seen::Slow(number)) => self.begin_or_note(number, selected),
+                    Ok(Seen::Slow(number)) => self.begin_or_note(number, selected, &mut budget),
                     Err(error) => return Progress::Done(error.into()),
                 },
                 None => {
@@ -189,8 +189,7 @@ impl Fetch {
                         return Progress::Done(self.finish(selected));
                     };
                     self.next = number.saturating_add(1);
-                    self.begin_or_note(number, selected);
-                    budget = budget.saturating_sub(if self.wanted.extent.is_some() { OPEN_COST } else { 64 });
+                    self.begin_or_note(number, selected, &mut budget);
                 }
             }
         }
@@ -209,7 +208,7 @@ impl Fetch {
     }
 
     /// As [`Fetch::begin`]; what stands in its way is told at the end.
-    fn begin_or_note(&mut self, number: u32, selected: &mut Selected) {
+    fn begin_or_note(&mut self, number: u32, selected: &mut Selected, budget: &mut u64) {
         match self.begin(number, selected) {
             Ok(answer) => self.answer = answer,
             Err(store::Error::Gone) => self.gone = true,
@@ -217,6 +216,8 @@ impl Fetch {
                 self.failed.get_or_insert(error.into());
             }
         }
+        let read = self.answer.as_ref().map_or(0, Answer::read);
+        *budget = budget.saturating_sub(if self.wanted.extent.is_some() { read.max(OPEN_COST) } else { 64 });
     }
 
     /// Nothing stands in the way: set \Seen, and write the first byte of the response.

@@ -82,8 +82,8 @@ pub enum Announce {
     All,
 }
 
-/// Decides about a literal of the command; the cursor stands behind the command's name.
-pub type LiteralHook = fn(&mut Context, Cursor<'_>, u64) -> Verdict;
+/// Decides about a literal of so many bytes; the cursor stands behind the command's name, which had UID before it or not.
+pub type LiteralHook = fn(&mut Context, Cursor<'_>, u64, bool) -> Verdict;
 
 /// Reads a command's arguments and does it, or begins to.
 pub type Begin = fn(Call<'_>) -> std::result::Result<Begun, Reply>;

@@ -12,7 +12,7 @@ use crate::store::Error;
 use crate::store::metadata::MAX_VALUE;
 
 /// A literal is announced: a value that is too large need not be sent.
-pub(super) fn announced(_: &mut Context, _: Cursor<'_>, size: u64) -> Verdict {
+pub(super) fn announced(_: &mut Context, _: Cursor<'_>, size: u64, _: bool) -> Verdict {
     if size > MAX_VALUE as u64 { Verdict::Refuse(too_large()) } else { Verdict::Keep }
 }
 

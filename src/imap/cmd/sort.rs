@@ -28,6 +28,10 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     call.args.space()?;
     let search = call.args.search_criteria()?;
     let selected = call.context.selected()?;
+    if returns.is_some_and(|returns| returns.update) && selected.updates.has(call.tag) {
+        // RFC 5267 4.3: whichever command had the tag first.
+        return Err(Reply::bad("A search with this tag is kept up to date already"));
+    }
     let program = match Program::new(search, &selected.view, &selected.mailbox.keywords()) {
         Ok(program) => program,
         Err(reply) => return Err(refuse(selected, returns, reply)),

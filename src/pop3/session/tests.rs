@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::account::{Accounts, Scram, Settings as AccountSettings};
 use crate::pop3::Settings;
-use crate::store::{Layout, Settings as StoreSettings, Stores};
+use crate::store::{Layout, Name, Settings as StoreSettings, Stores};
 
 /// A server with alice, and her Maildir.
 struct World {
@@ -166,6 +166,23 @@ fn quit_marks_what_was_fetched_as_seen_and_rset_does_not() {
     }
     world.logged_in().say("RETR 1\r\nRSET\r\nRETR 2\r\nTOP 3 1\r\nRETR 4\r\nDELE 4\r\nQUIT\r\n");
     assert_eq!(world.names(), ["cur/1.a:2,", "cur/2.a:2,S", "cur/3.a:2,"]);
+}
+
+#[test]
+fn what_an_imap_session_was_not_told_to_be_gone_stays_readable() {
+    let world = world();
+    world.put("new/1.M1P1.h", "Subject: x\n\nx\n");
+    let mut client = world.logged_in();
+    let home = world.shared.accounts.users()[0].home.clone();
+    let mailbox = world.shared.stores.open(&home).unwrap().mailbox(&Name::inbox()).unwrap();
+    let uid = mailbox.read(|messages| messages[0].uid);
+    let reader = mailbox.reader();
+    let (told, _) = client.say("DELE 1\r\nQUIT\r\n");
+    assert!(told.contains("1 messages removed"), "{told}");
+    assert!(world.names().is_empty());
+    assert!(mailbox.open(uid).is_ok(), "RFC 2180 4.1");
+    reader.knows(mailbox.highest_modseq());
+    assert_eq!(mailbox.read(<[_]>::len), 0);
 }
 
 #[test]

@@ -27,6 +27,11 @@ use super::{Disk, MAX_LOOKS, Mailbox, Working};
 use crate::fsio;
 use crate::mail::Flags;
 
+/// Bytes after which a piece of a copy ends, where files cannot be linked.
+const COPIED_AT_ONCE: u64 = 8 << 20;
+/// Bytes that a copied file counts at least, since each is synced.
+const SYNC_COST: u64 = 256 << 10;
+
 /// A link or copy in the target's `tmp/`; removed if it does not become a message.
 struct Parked {
     path: PathBuf,
@@ -69,18 +74,25 @@ impl Mailbox {
 
     /// As [`Mailbox::copy`], for one who has these rights in the target: other flags are lost (RFC 4314 section 4).
     pub fn copy_as(&self, uids: &[u32], to: &Mailbox, rights: Rights) -> Result<Vec<(u32, u32)>> {
-        let mut copying = Copying::default();
-        self.copy_some(&mut copying, uids, to, rights)?;
+        let (mut copying, mut left) = (Copying::default(), uids);
+        while !left.is_empty() {
+            left = &left[self.copy_some(&mut copying, left, to, rights)?..];
+        }
         self.finish_copy(copying, to)
     }
 
     /// The part of a copy that can be done in pieces: files into the target's `tmp/`, in the order of the calls, without any folder's lock.
-    pub fn copy_some(&self, copying: &mut Copying, uids: &[u32], to: &Mailbox, rights: Rights) -> Result<()> {
+    /// Returns how many of `uids` this call has dealt with: not all if bytes had to be copied and they were many.
+    pub fn copy_some(&self, copying: &mut Copying, uids: &[u32], to: &Mailbox, rights: Rights) -> Result<usize> {
         if to.is_read_only() {
             return Err(Error::ReadOnly(to.dir.clone()));
         }
-        for &uid in uids {
-            let Some((original, copy)) = self.park(uid, to, rights)? else { continue };
+        let mut bytes = 0;
+        for (n, &uid) in uids.iter().enumerate() {
+            if bytes >= COPIED_AT_ONCE {
+                return Ok(n);
+            }
+            let Some((original, copy)) = self.park(uid, to, rights, &mut bytes)? else { continue };
             copying.incoming.push(Incoming {
                 path: copy.path.clone(),
                 base: original.base,
@@ -92,7 +104,7 @@ impl Mailbox {
             copying.parked.push(copy);
             copying.sources.push(uid);
         }
-        Ok(())
+        Ok(uids.len())
     }
 
     /// The part that is one step, since all or none comes into the folder (RFC 3501 6.4.7): a rename of each file, two syncs, one append to
@@ -112,8 +124,8 @@ impl Mailbox {
         Ok(sources.into_iter().zip(new).collect())
     }
 
-    /// Link or copy the file of `uid` into the `tmp/` of `to`. `None` if the message is gone.
-    fn park(&self, uid: u32, to: &Mailbox, rights: Rights) -> Result<Option<(Original, Parked)>> {
+    /// Link or copy the file of `uid` into the `tmp/` of `to`; what was copied is added to `bytes`. `None` if the message is gone.
+    fn park(&self, uid: u32, to: &Mailbox, rights: Rights, bytes: &mut u64) -> Result<Option<(Original, Parked)>> {
         for look in 0..=MAX_LOOKS {
             let Some((original, from)) = self.original(uid, to, rights) else { return Ok(None) };
             let path = to.dir.join("tmp").join(&original.base);
@@ -124,7 +136,7 @@ impl Mailbox {
             let result = match linked {
                 Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Err(source),
                 // Another disk, too many links, links forbidden: any reason will do, the bytes can still be copied.
-                Err(Error::Io { .. }) => self.copy_bytes(&from, to, &path),
+                Err(Error::Io { .. }) => self.copy_bytes(&from, to, &path).map(|copied| *bytes += copied.max(SYNC_COST)),
                 Err(e) => return Err(e),
                 Ok(()) => Ok(()),
             };
@@ -154,8 +166,8 @@ impl Mailbox {
         Some((original, self.path(entry.place, &entry.name)))
     }
 
-    /// Read as one owner, write as the other.
-    fn copy_bytes(&self, from: &std::path::Path, to: &Mailbox, path: &std::path::Path) -> io::Result<()> {
+    /// Read as one owner, write as the other. Returns the size.
+    fn copy_bytes(&self, from: &std::path::Path, to: &Mailbox, path: &std::path::Path) -> io::Result<u64> {
         let source = {
             let _owner = self.owner.assume()?;
             let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
@@ -170,7 +182,8 @@ impl Mailbox {
             .inspect_err(|_| {
                 // The first error is the one to report.
                 let _ = fsio::unlink(path);
-            })
+            })?;
+        Ok(meta.len())
     }
 
     /// Move, by rename where one file system allows it; returns (source, new) UIDs.
@@ -185,12 +198,45 @@ impl Mailbox {
                 return Err(Error::ReadOnly(folder.dir.clone()));
             }
         }
-        if std::ptr::eq(self, to) || self.owner != to.owner || !self.shares_disk_with(to)? {
+        if !self.is_renamed_to(to)? {
             let copied = self.copy_as(uids, to, rights)?;
-            let sources: Vec<u32> = copied.iter().map(|pair| pair.0).collect();
-            self.remove(&sources)?;
+            self.remove_copied(&copied)?;
             return Ok(copied);
         }
+        self.rename_as(uids, to, rights)
+    }
+
+    /// As [`Mailbox::move_as`], of the first of `uids`: at most so many, and fewer where bytes have to be copied. Returns also with how many
+    /// it has dealt.
+    pub fn move_some(
+        &self,
+        uids: &[u32],
+        to: &Mailbox,
+        rights: Rights,
+        most: usize,
+    ) -> Result<(usize, Vec<(u32, u32)>)> {
+        let some = &uids[..uids.len().min(most)];
+        if self.is_read_only() || self.is_renamed_to(to)? {
+            return Ok((some.len(), self.move_as(some, to, rights)?));
+        }
+        let mut copying = Copying::default();
+        let done = self.copy_some(&mut copying, some, to, rights)?;
+        let copied = self.finish_copy(copying, to)?;
+        self.remove_copied(&copied)?;
+        Ok((done, copied))
+    }
+
+    /// Is a move to there a rename?
+    fn is_renamed_to(&self, to: &Mailbox) -> Result<bool> {
+        Ok(!std::ptr::eq(self, to) && self.owner == to.owner && self.shares_disk_with(to)?)
+    }
+
+    fn remove_copied(&self, copied: &[(u32, u32)]) -> Result<()> {
+        let sources: Vec<u32> = copied.iter().map(|pair| pair.0).collect();
+        self.remove(&sources).map(drop)
+    }
+
+    fn rename_as(&self, uids: &[u32], to: &Mailbox, rights: Rights) -> Result<Vec<(u32, u32)>> {
         let _owner = self.assume()?;
         let (mut here, mut there) = self.lock_both(to)?;
         self.refresh_locked(&mut here, Effort::Needed)?;

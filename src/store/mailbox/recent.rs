@@ -23,6 +23,10 @@ impl Mailbox {
         if peek || self.is_read_only() {
             return self.recent();
         }
+        // Many sessions wake for one message, and only the first finds something to do: the others wait for nobody's work on the disk.
+        if !self.has_unclaimed() {
+            return Vec::new();
+        }
         // Only to change the disk: what cannot be changed there changes nothing of the answer.
         let (_owner, mut disk) = match self.enter() {
             Ok(entered) => entered,
@@ -49,6 +53,11 @@ impl Mailbox {
             self.note_claim(&mut disk, last + 1);
         }
         recent
+    }
+
+    /// Is a message recent, or in `new/`?
+    fn has_unclaimed(&self) -> bool {
+        self.state().table.entries().iter().any(|entry| entry.recent || entry.place == Which::New)
     }
 
     fn recent(&self) -> Vec<u32> {
