@@ -136,7 +136,9 @@ impl Mailbox {
             let result = match linked {
                 Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Err(source),
                 // Another disk, too many links, links forbidden: any reason will do, the bytes can still be copied.
-                Err(Error::Io { .. }) => self.copy_bytes(&from, to, &path).map(|copied| *bytes += copied.max(SYNC_COST)),
+                Err(Error::Io { .. }) => {
+                    self.copy_bytes(&from, to, &path).map(|copied| *bytes += copied.max(SYNC_COST))
+                }
                 Err(e) => return Err(e),
                 Ok(()) => Ok(()),
             };
