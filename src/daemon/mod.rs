@@ -176,7 +176,7 @@ impl Running {
         let checked = certificates.clone();
         let dismissing = services.clone();
         server.every(DISMISSAL_CHECK, move || dismissing.accounts.dismiss_removed());
-        server.every(net::CERTIFICATE_CHECK, move || reload_certificates(&checked));
+        server.every(net::CERTIFICATE_CHECK, move || reload_certificates(&checked, Certificates::reload));
         Ok(Running { server, services, certificates })
     }
 
@@ -212,7 +212,7 @@ impl Running {
     fn reload(&self, config: &Config) {
         info!("reading users, aliases and certificates again");
         self.services.accounts.reload();
-        reload_certificates(&self.certificates);
+        reload_certificates(&self.certificates, Certificates::read_again);
         match Config::load(&config.file) {
             Ok(new) if format!("{new:?}") == format!("{config:?}") => {}
             Ok(_) => warn!("mailcote.toml has changed; its settings take effect at the next start"),
@@ -221,9 +221,9 @@ impl Running {
     }
 }
 
-fn reload_certificates(certificates: &Certificates) {
+fn reload_certificates(certificates: &Certificates, look: fn(&Certificates) -> Vec<net::CertError>) {
     let before = certificates.ready().is_on();
-    for problem in certificates.reload() {
+    for problem in look(certificates) {
         error!("{problem}; what was read before stays in use");
     }
     match (before, certificates.ready().is_on()) {

@@ -76,16 +76,21 @@ fn limit(to: &CapsHashSet) -> Result<(), Error> {
 /// Raise the limit of open files to what `connections` need, as far as the system lets us.
 pub fn raise_file_limit(connections: usize) {
     let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(SPARE_FILES);
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    if soft >= wanted {
-        return;
+    if let Some(limit) = raised_to(wanted).filter(|limit| *limit < wanted) {
+        warn!(limit, wanted, "too few open files allowed for limits.connections; raise LimitNOFILE");
     }
-    // Root may raise the hard limit too; for others the first attempt fails.
-    let raised = setrlimit(Resource::RLIMIT_NOFILE, wanted, wanted.max(hard))
-        .or_else(|_| setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard));
-    if raised.is_err() || wanted > hard.max(soft) && !Uid::effective().is_root() {
-        warn!(limit = hard, wanted, "too few open files allowed for limits.connections; raise LimitNOFILE");
+}
+
+/// The limit that holds after it was raised to `wanted`, or as far as we may; `None` if the system does not tell it.
+fn raised_to(wanted: u64) -> Option<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    if soft < wanted {
+        // Root may raise the hard limit too, if it has CAP_SYS_RESOURCE; for others the first attempt fails. What came of it is asked
+        // below.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, wanted.max(hard))
+            .or_else(|_| setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard));
     }
+    getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft)
 }
 
 #[cfg(test)]
@@ -99,6 +104,15 @@ mod tests {
 
     fn effective() -> CapsHashSet {
         caps::read(None, CapSet::Effective).unwrap()
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be_reached_is_told() {
+        // Above what a kernel gives to anybody (fs.nr_open).
+        let wanted = 1 << 40;
+        let reached = raised_to(wanted).unwrap();
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        assert!(reached < wanted && (reached, reached) == (soft, hard), "{reached} {soft} {hard}");
     }
 
     /// Run by the next test in a process of its own, as root.

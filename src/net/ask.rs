@@ -2,9 +2,12 @@
 //!
 //! Owns the client side of HTTP/1.1 (hyper) and of TLS, and the CAs that it believes. Everything is bounded: the time, by the
 //! question; the answer, by [`MAX_ANSWER`]; questions at a time, by [`AT_ONCE`], and what is too many waits for its turn within its
-//! time. A redirect is an answer like any other: a token goes only where the configuration sends it. Nothing is
+//! time. Look-ups of names are [`LOOK_UPS`] at most, until the system's resolver is done with them, which may be long after the question
+//! was given up: what it has not finished keeps no thread from anybody else. A redirect is an answer like any other: a token goes only where the configuration sends it. Nothing is
 //! written, and no thread waits, but the system's for the look-up of a name.
 
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,6 +31,12 @@ use crate::wire::{Asked, Question};
 const MAX_ANSWER: usize = 64 * 1024;
 /// Questions on their way at a time.
 const AT_ONCE: usize = 64;
+/// Look-ups of names under way at a time, each on a blocking thread of its own: the system's resolver blocks for seconds when a name
+/// server is gone.
+pub const LOOK_UPS: usize = 4;
+
+/// Asks the system for the addresses of a host and port; blocks.
+type LookUp = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
 
 /// Whom we believe when we are the client.
 #[derive(Debug, Clone)]
@@ -67,12 +76,32 @@ impl Authorities {
 pub struct Asker {
     authorities: Option<Authorities>,
     places: Semaphore,
+    look_up: LookUp,
+    /// Of look-ups that run.
+    look_ups: Arc<Semaphore>,
 }
 
 impl Asker {
     /// Believes these; without any, only `http` can be asked.
     pub fn new(authorities: Option<Authorities>) -> Asker {
-        Asker { authorities, places: Semaphore::new(AT_ONCE) }
+        let look_up: LookUp = |host, port| (host, port).to_socket_addrs().map(Iterator::collect);
+        Asker { authorities, places: Semaphore::new(AT_ONCE), look_up, look_ups: Arc::new(Semaphore::new(LOOK_UPS)) }
+    }
+
+    /// Where to connect to.
+    async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        let permit = self.look_ups.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let (look_up, host) = (self.look_up, host.to_owned());
+        let looking = tokio::task::spawn_blocking(move || {
+            let found = look_up(&host, port);
+            // Not before: who asked may have gone, but the thread is taken until here.
+            drop(permit);
+            found
+        });
+        looking.await.map_err(io::Error::other)?
     }
 
     /// Ask, within the question's time.
@@ -96,7 +125,9 @@ impl Asker {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let https = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
-        let socket = TcpStream::connect((host, port)).await.map_err(|e| format!("{host} port {port}: {e}"))?;
+        let told = |e: io::Error| format!("{host} port {port}: {e}");
+        let addresses = self.addresses(host, port).await.map_err(told)?;
+        let socket = TcpStream::connect(addresses.as_slice()).await.map_err(told)?;
         if !https {
             return talk(socket, &uri, question).await;
         }
@@ -243,6 +274,41 @@ mod tests {
             server(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n".into());
         assert!(matches!(ask(port, LONG), Asked::Said(302, _)), "not followed");
         serving.join().unwrap();
+    }
+
+    /// A resolver that does not answer: look-ups go on behind their questions, and are never more than there are threads for.
+    #[test]
+    fn look_ups_that_nobody_waits_for_take_no_threads_from_hashes() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        let asker = Asker {
+            look_up: |_, _| {
+                BEGUN.fetch_add(1, Ordering::SeqCst);
+                std::thread::sleep(Duration::from_secs(1));
+                Err(io::ErrorKind::NotFound.into())
+            },
+            ..Asker::new(None)
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(LOOK_UPS + 1)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            for n in 0..2 * LOOK_UPS {
+                let question = Question {
+                    url: format!("http://host{n}.test/"),
+                    authorization: None,
+                    form: Secret::new("token=x"),
+                    timeout: Duration::from_millis(20),
+                };
+                assert!(matches!(asker.ask(question).await, Asked::Failed(why) if why.contains("no answer")));
+            }
+            let begun = std::time::Instant::now();
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+            assert!(begun.elapsed() < Duration::from_millis(500), "a hash finds its thread");
+        });
+        assert_eq!(BEGUN.load(Ordering::SeqCst), LOOK_UPS);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! and by the name of its directory, exact first, then the wildcard one level up. A client that asks for no name, or for one
 //! that nobody has, gets the fallback: the certificate for our own host name, else the first by directory name.
 //!
-//! Files are looked at again every [`CHECK`] and on reload; a directory whose files have not changed is not read. A
+//! Files are looked at again every [`CHECK`]; a directory whose files have not changed is not read, but for when the administrator asks
+//! ([`Certificates::read_again`]): a file may have become readable without a change to itself. A
 //! new certificate that cannot be read or does not fit its key is logged once and the old one stays in use, so that a
 //! renewal caught half-way does no harm. Nothing is written.
 
@@ -54,7 +55,10 @@ pub enum CertError {
 
 /// When a pair of files was last changed: enough to know that they need not be read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Print([(u64, i64, i64, u64); 2]);
+struct Print([Stamp; 2]);
+
+/// Of one file: inode, size, times of the last change of its content and of anything about it (who may read it).
+type Stamp = (u64, u64, (i64, i64), (i64, i64));
 
 /// One directory's certificate.
 struct Entry {
@@ -128,17 +132,26 @@ impl Certificates {
 
     /// Look at the files again. Returns what is newly wrong; everything that was good stays in use.
     pub fn reload(&self) -> Vec<CertError> {
-        let looked = self.look();
+        self.look_and_tell(false)
+    }
+
+    /// The same, with every file read whether it has changed or not; what is wrong is told again.
+    pub fn read_again(&self) -> Vec<CertError> {
+        self.look_and_tell(true)
+    }
+
+    fn look_and_tell(&self, all: bool) -> Vec<CertError> {
+        let looked = self.look(all);
         let trouble = looked.as_ref().err().map(ToString::to_string);
         let before = std::mem::replace(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner), trouble.clone());
         match looked {
             Ok(errors) => errors,
-            Err(_) if before == trouble => Vec::new(),
+            Err(_) if before == trouble && !all => Vec::new(),
             Err(error) => vec![error],
         }
     }
 
-    fn look(&self) -> Result<Vec<CertError>, CertError> {
+    fn look(&self, all: bool) -> Result<Vec<CertError>, CertError> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let found = self.directories()?;
         let mut errors = Vec::new();
@@ -150,7 +163,7 @@ impl Certificates {
             let entry = entries.entry(name).or_insert(Entry { print, key: None, names: Vec::new() });
             // Remembered even if the files are bad, so that one bad file is one log line.
             entry.print = print;
-            if known {
+            if known && !all {
                 continue;
             }
             match read(&directory, &self.provider) {
@@ -251,7 +264,7 @@ fn may_be_directory(looked: &std::io::Result<fs::Metadata>) -> bool {
 fn print(directory: &Path) -> Option<Print> {
     let of = |file: &str| {
         let m = fs::metadata(directory.join(file)).ok()?;
-        Some((m.ino(), m.mtime(), m.mtime_nsec(), m.size()))
+        Some((m.ino(), m.size(), (m.mtime(), m.mtime_nsec()), (m.ctime(), m.ctime_nsec())))
     };
     let [chain, key] = FILES.map(of);
     Some(Print([chain?, key?]))
@@ -348,6 +361,32 @@ mod tests {
         write(dir.path(), "a", &["new.example"]);
         assert_eq!(certificates.reload().len(), 0);
         assert_eq!(chosen(&certificates, None), ["new.example"]);
+    }
+
+    #[test]
+    fn a_certificate_that_could_not_be_read_is_tried_again() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "a", &["a.example"]);
+        let chain = dir.path().join("a/fullchain.pem");
+        let (good, modified) = (fs::read(&chain).unwrap(), fs::metadata(&chain).unwrap().modified().unwrap());
+        let put = |bytes: &[u8]| {
+            fs::write(&chain, bytes).unwrap();
+            fs::File::options().write(true).open(&chain).unwrap().set_modified(modified).unwrap();
+        };
+        put(&vec![b'x'; good.len()]);
+        let (certificates, errors) = Certificates::watch(dir.path(), "h");
+        assert_eq!(errors.len(), 1);
+        std::thread::sleep(Duration::from_millis(50));
+        put(&good);
+        assert!(
+            certificates.reload().is_empty() && certificates.ready().is_on(),
+            "only the time of the change differs"
+        );
+        // As if it had failed for a reason that left no trace on the files (no descriptors left).
+        certificates.entries.lock().unwrap().get_mut("a").unwrap().key = None;
+        certificates.reload();
+        assert!(!certificates.ready().is_on());
+        assert!(certificates.read_again().is_empty() && certificates.ready().is_on());
     }
 
     #[test]

@@ -73,24 +73,44 @@ fn hint(e: &io::Error, address: &str) -> &'static str {
 
 /// Open every listener, taking over what systemd handed us. Returns names of handed sockets that no listener claims.
 pub fn bind(listeners: &[Listener]) -> Result<(Vec<Bound>, Vec<String>), BindError> {
-    let mut handed = handed();
+    bind_with(listeners, handed())
+}
+
+fn bind_with(listeners: &[Listener], handed: Vec<Handed>) -> Result<(Vec<Bound>, Vec<String>), BindError> {
+    let claims = claims(listeners, &handed);
+    let mut handed: Vec<(Option<usize>, Handed)> = claims.into_iter().zip(handed).collect();
     let mut bound = Vec::new();
-    for listener in listeners {
+    for (index, listener) in listeners.iter().enumerate() {
         let failed = |source| BindError { name: listener.name.clone(), address: listener.address.to_string(), source };
         // systemd may hand several sockets under one name (IPv4 and IPv6).
-        let (ours, rest): (Vec<_>, Vec<_>) = handed.into_iter().partition(|h| h.fits(listener));
+        let (ours, rest): (Vec<_>, Vec<_>) = handed.into_iter().partition(|(claim, _)| *claim == Some(index));
         handed = rest;
         if ours.is_empty() {
             for (socket, file) in open(&listener.address).map_err(failed)? {
                 bound.push(Bound { listener: listener.clone(), socket, file });
             }
         }
-        for h in ours {
+        for (_, h) in ours {
             h.socket.set_nonblocking().map_err(failed)?;
             bound.push(Bound { listener: listener.clone(), socket: h.socket, file: None });
         }
     }
-    Ok((bound, handed.into_iter().map(|h| h.name).collect()))
+    Ok((bound, handed.into_iter().map(|(_, h)| h.name).collect()))
+}
+
+/// Which listener each handed socket is for: the one with its address; else one with its name, whose own address was not handed
+/// over. Two listeners of a service have one name, and may differ in more than the address (PROXY).
+fn claims(listeners: &[Listener], handed: &[Handed]) -> Vec<Option<usize>> {
+    let by_address: Vec<Option<usize>> =
+        handed.iter().map(|h| listeners.iter().position(|listener| h.is_at(&listener.address))).collect();
+    let named = |h: &Handed, free: bool| {
+        let fits = |(index, listener): (usize, &Listener)| {
+            listener.name == h.name && !(free && by_address.contains(&Some(index)))
+        };
+        listeners.iter().enumerate().position(fits)
+    };
+    let claim = |(h, at): (&Handed, &Option<usize>)| at.or_else(|| named(h, true)).or_else(|| named(h, false));
+    handed.iter().zip(&by_address).map(claim).collect()
 }
 
 /// The sockets that an address stands for.
@@ -193,17 +213,16 @@ struct Handed {
 }
 
 impl Handed {
-    /// By name, else by address.
-    fn fits(&self, listener: &Listener) -> bool {
-        self.name == listener.name
-            || match (&self.socket, &listener.address) {
-                (Listening::Tcp(socket), Address::Tcp(address)) => socket.local_addr().is_ok_and(|a| a == *address),
-                (Listening::Tcp(socket), Address::Port(port)) => socket.local_addr().is_ok_and(|a| a.port() == *port),
-                (Listening::Unix(socket), Address::Unix { path, .. }) => {
-                    socket.local_addr().is_ok_and(|a| a.as_pathname() == Some(path))
-                }
-                _ => false,
+    /// Does it listen at this address?
+    fn is_at(&self, address: &Address) -> bool {
+        match (&self.socket, address) {
+            (Listening::Tcp(socket), Address::Tcp(address)) => socket.local_addr().is_ok_and(|a| a == *address),
+            (Listening::Tcp(socket), Address::Port(port)) => socket.local_addr().is_ok_and(|a| a.port() == *port),
+            (Listening::Unix(socket), Address::Unix { path, .. }) => {
+                socket.local_addr().is_ok_and(|a| a.as_pathname() == Some(path))
             }
+            _ => false,
+        }
     }
 }
 
@@ -262,6 +281,26 @@ mod tests {
         let path = dir.path().join("no/lmtp");
         let error = bind(&[listener(Address::Unix { path, mode: 0o600, group: None })]).unwrap_err();
         assert!(error.to_string().contains("its directory does not exist"), "{error}");
+    }
+
+    #[test]
+    fn sockets_that_are_handed_over_under_one_name_go_where_their_addresses_say() {
+        let open = || tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (plain, proxied, other) = (open(), open(), open());
+        let at = |socket: &TcpListener| socket.local_addr().unwrap();
+        let listeners = [
+            listener(Address::Tcp(at(&plain))),
+            Listener { proxy: true, ..listener(Address::Tcp(at(&proxied))) },
+            listener(Address::Tcp("127.0.0.1:0".parse().unwrap())),
+        ];
+        let wanted = [at(&plain), at(&proxied), at(&other)];
+        let handed = |name: &str, socket| Handed { name: name.into(), socket: Listening::Tcp(socket) };
+        // Of no listener's address: by its name, where nothing else was handed.
+        let all = vec![handed("test", other), handed("test", proxied), handed("test", plain), handed("x", open())];
+        let (bound, unclaimed) = bind_with(&listeners, all).unwrap();
+        assert_eq!(unclaimed, ["x"]);
+        let got: Vec<_> = bound.iter().map(|bound| (bound.listener.proxy, bound.address().unwrap())).collect();
+        assert_eq!(got, [false, true, false].into_iter().zip(wanted.map(Address::Tcp)).collect::<Vec<_>>());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::accept::{Seldom, Site};
-use super::ask::Asker;
+use super::ask::{Asker, LOOK_UPS};
 use super::caps::Caps;
 use super::cert::Certificates;
 use super::drain::Drain;
@@ -28,10 +28,6 @@ const MIN_THREADS: usize = 8;
 
 /// Session threads a core: how many may wait for the disk while one computes.
 const THREADS_PER_CORE: usize = 4;
-
-/// Threads beside those of slow work, for names that sessions' questions are looked up by: the system's resolver blocks for seconds
-/// when a name server is gone.
-const LOOK_UPS: usize = 4;
 
 /// After the drain, how long blocking threads get before the process goes on without them.
 const RUNTIME_END: Duration = Duration::from_secs(2);
@@ -169,6 +165,7 @@ fn runtime(settings: &Settings, lookout: &Arc<Lookout>) -> io::Result<Runtime> {
     let (parked, unparked) = (lookout.clone(), lookout.clone());
     Builder::new_multi_thread()
         .worker_threads(threads)
+        // So neither of the two waits for a thread that the other has.
         .max_blocking_threads(Pool::threads() + LOOK_UPS)
         .thread_name("session")
         .on_thread_park(move || parked.parked())

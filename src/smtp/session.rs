@@ -246,12 +246,14 @@ impl Session for Smtp {
     }
 
     fn patience(&self) -> Duration {
-        match self.state {
+        let each = match self.state {
             State::Data(_) | State::Bdat(_) | State::Delivery(_) => DATA_PATIENCE,
             _ if self.hello.is_none() => HELLO_PATIENCE,
-            _ if self.kind == Kind::Submission && self.user.is_none() => self.unproven.patience(COMMAND_PATIENCE),
             _ => COMMAND_PATIENCE,
-        }
+        };
+        // In every state: NOOP without EHLO, or a chunk that is refused and trickles in, must not keep a place either.
+        let must_log_in = self.kind == Kind::Submission && self.user.is_none();
+        if must_log_in { self.unproven.patience(each) } else { each }
     }
 }
 
@@ -286,6 +288,22 @@ mod tests {
         assert!(client.step(Event::TimedOut).starts_with("421 4.4.2"));
         let peer = client.session.peer.clone();
         assert_eq!(Smtp::new(world.shared.clone(), Kind::Mx, peer).patience(), HELLO_PATIENCE);
+    }
+
+    #[test]
+    fn who_does_not_log_in_keeps_no_place_whatever_he_says() {
+        let world = World::new();
+        for said in ["", "NOOP\r\n", "EHLO x\r\n", "BDAT 100000\r\nx", "EHLO x\r\nBDAT 100000\r\nx"] {
+            for (kind, ends) in [(Kind::Submission, true), (Kind::Mx, false)] {
+                let mut client = world.client(kind);
+                client.session = Smtp::new(world.shared.clone(), kind, client.session.peer.clone());
+                client.session.unproven =
+                    Unproven::since(Instant::now().checked_sub(Duration::from_secs(5 * 60)).unwrap());
+                client.step(Event::Opened);
+                client.say(said);
+                assert_eq!(client.session.patience().is_zero(), ends, "{kind:?} {said:?}");
+            }
+        }
     }
 
     #[test]

@@ -48,6 +48,12 @@ impl Unproven {
         Unproven(Instant::now())
     }
 
+    /// The connection began then.
+    #[cfg(test)]
+    pub fn since(begun: Instant) -> Unproven {
+        Unproven(begun)
+    }
+
     /// How long such a client may be silent: `each` time at most, and never past [`LOGIN_TIME`] in all.
     pub fn patience(self, each: Duration) -> Duration {
         self.patience_after(self.0.elapsed(), each)
