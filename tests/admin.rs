@@ -209,6 +209,42 @@ fn check_goes_on_behind_a_mistake() {
     }
 }
 
+/// What keeps the server from starting, or from knowing its users, is told before.
+#[test]
+fn check_sees_what_the_server_cannot_use() {
+    let (dir, config) = empty();
+    must(&config, &["domain", "add", "one.test"], "");
+    must(&config, &["domain", "add", "two.test"], "");
+    for (toml, says) in [
+        ("[mail]\nhome = \"/{domain}/{user}/Maildir\"\n", "a directory must come first"),
+        ("[mail]\nhome = \"/srv/{user}/Maildir\"\n", "warning: mail.home: there is no {domain} in it"),
+        ("[auth]\nsecret = \"short\"\n", "auth.secret: "),
+        ("[oauth]\ncache = \"10000000000000d\"\n", "must not be above \"1d\""),
+    ] {
+        fs::write(dir.path().join("short"), "short").expect("a secret");
+        fs::write(&config, toml).expect("configuration");
+        let (_, _, err) = mailcote(&config, &["check"], "");
+        assert!(err.contains(says), "{toml}: {err}");
+    }
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not root: cannot try what another account may read");
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+    fs::write(&config, "user = \"nobody\"\n").expect("configuration");
+    let (one, two) = (dir.path().join("domains/one.test"), dir.path().join("domains/two.test"));
+    for path in [dir.path(), &dir.path().join("domains"), &one, &two] {
+        mode(path, 0o755);
+    }
+    for (file, bits) in [(one.join("users"), 0o644), (two.join("users"), 0o600)] {
+        mode(&file, bits);
+    }
+    let (_, _, err) = mailcote(&config, &["check"], "");
+    assert!(err.contains("two.test/users: the server cannot read this: ") && err.contains("\"nobody\""), "{err}");
+    assert!(!err.contains("one.test/users: the server"), "{err}");
+}
+
 #[test]
 fn users_who_cannot_be_read_are_not_told_to_be_none() {
     let (dir, config) = empty();

@@ -3,7 +3,8 @@
 //! Owns what can only be seen with all files read: aliases that lead nowhere, round in a circle, or where somebody hardly
 //! wants them to. Everything else was found by whoever read the file. Changes nothing.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::aliases::Alias;
 use super::lines::Problem;
 use super::served::{Domain, Found};
 use super::watched::USUAL;
-use super::{Accounts, Resolved, domain};
+use super::{Accounts, Resolved, User, domain};
 use crate::mail::address::Address;
 
 /// What is wrong with a member.
@@ -37,7 +38,31 @@ impl Accounts {
         if let (Some(masters), Some(file)) = (&self.masters, &self.settings.masters) {
             all.extend(masters.problems().into_iter().map(|problem| (file.clone(), problem)));
         }
+        all.extend(self.shared_maildirs());
         all.sort();
+        all
+    }
+
+    /// Users who would read each other's mail. Somebody who wrote the same place twice may mean it; nobody means it who wrote none.
+    fn shared_maildirs(&self) -> Vec<(PathBuf, Problem)> {
+        let mut all = Vec::new();
+        let mut seen: HashMap<PathBuf, (String, bool)> = HashMap::new();
+        for domain in self.domains.all(USUAL).0.values() {
+            for account in domain.users(USUAL) {
+                let User { login, home, .. } = &*account.user;
+                let usual = self.settings.maildir.replace("{domain}", &domain.name).replace("{user}", account.name());
+                let is_usual = home.maildir == Path::new(&usual);
+                if let Some((other, other_is_usual)) = seen.get(&home.maildir) {
+                    let place = home.maildir.display();
+                    let problem =
+                        Problem::whole(format!("{login} has the Maildir of {other}, and so all his mail: {place}"));
+                    let problem = if is_usual && *other_is_usual { problem } else { problem.as_warning() };
+                    all.push((domain.dir.join("users"), problem));
+                } else {
+                    seen.insert(home.maildir.clone(), (login.clone(), is_usual));
+                }
+            }
+        }
         all
     }
 
@@ -173,6 +198,27 @@ mod tests {
             for (told, expected) in told.iter().zip(expected) {
                 assert!(told.starts_with(expected), "{aliases:?}: {told}\nis not\n{expected}");
             }
+        }
+    }
+
+    #[test]
+    fn users_with_one_maildir() {
+        let one = "alice:{PLAIN}a\nbob:{PLAIN}b\n";
+        let two = "alice:{PLAIN}x\ncarol:{PLAIN}c::::::mail=maildir:/mail/bob\n";
+        for (maildir, expected) in [
+            ("/mail/{domain}/{user}", &[][..]),
+            (
+                "/mail/{user}",
+                &[
+                    "alice@two.test has the Maildir of alice@one.test, and so all his mail: /mail/alice",
+                    "warning: carol@two.test has the Maildir of bob@one.test, and so all his mail: /mail/bob",
+                ],
+            ),
+        ] {
+            let place =
+                place(&[("one.test", one, ""), ("two.test", two, "")], |settings| settings.maildir = maildir.into());
+            let told: Vec<_> = place.accounts.problems().into_iter().map(|(_, problem)| problem.to_string()).collect();
+            assert_eq!(told, expected, "{maildir}");
         }
     }
 

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use nix::unistd::{Group, Uid, User};
 
-use super::Done;
-use crate::account::{self, Accounts};
+use super::{Done, edit, readable};
+use crate::account::{self, Accounts, domain};
 use crate::config::{Config, Place, Problem, Problems, Service, Severity};
 use crate::net::{Authorities, CertError, Certificates, ClientAuthorities};
 
@@ -48,8 +48,16 @@ fn problems(file: &Path) -> Vec<Problem> {
     let (config, mut problems) = Config::look(file);
     if let Some(config) = config {
         problems.extend(
-            [accounts(&config), sockets(&config), certificates(&config), authorities(&config), account(&config)]
-                .concat(),
+            [
+                accounts(&config),
+                sockets(&config),
+                certificates(&config),
+                authorities(&config),
+                account(&config),
+                secret(&config),
+                homes(&config),
+            ]
+            .concat(),
         );
     }
     problems
@@ -139,15 +147,59 @@ fn authorities(config: &Config) -> Vec<Problem> {
     wrong.filter_map(|(key, e)| Some(Problem::whole(&config.file, format!("{key}: {}", e?)))).collect()
 }
 
-/// The account to run as, which root must be able to become.
+/// Our own secret, where it is there and cannot be used.
+fn secret(config: &Config) -> Vec<Problem> {
+    let wrong = account::read_secret(&config.auth.secret).err();
+    wrong.map(|e| Problem::whole(&config.file, e.to_string())).into_iter().collect()
+}
+
+/// A place for mail that users of two domains would share.
+fn homes(config: &Config) -> Vec<Problem> {
+    let system = &config.accounts.system_domains;
+    let own = |name: &String| !system.iter().any(|other| domain::canonical(other) == domain::canonical(name));
+    // A directory that cannot be read is told elsewhere.
+    let domains = edit::domains(config).unwrap_or_default().into_iter().filter(own).count();
+    if domains < 2 || config.mail.home.contains("{domain}") {
+        return Vec::new();
+    }
+    let said = "mail.home: there is no {domain} in it: users of one name in two domains would share a Maildir";
+    vec![Problem::whole(&config.file, said).warning()]
+}
+
+/// The account to run as, which root must be able to become, and which must be able to read what the server reads.
 fn account(config: &Config) -> Vec<Problem> {
-    match User::from_name(&config.user) {
-        Ok(None) if Uid::effective().is_root() => {
-            vec![Problem::whole(
-                &config.file,
-                format!("user: this system has no account \"{}\" to run as", config.user),
-            )]
+    if !Uid::effective().is_root() {
+        return Vec::new();
+    }
+    let user = match User::from_name(&config.user) {
+        Ok(Some(user)) => user,
+        Ok(None) => {
+            let said = format!("user: this system has no account \"{}\" to run as", config.user);
+            return vec![Problem::whole(&config.file, said)];
         }
-        _ => Vec::new(),
+        Err(_) => return Vec::new(),
+    };
+    let domains = &config.accounts.domains;
+    let mut files = vec![config.auth.secret.clone(), domains.clone()];
+    files.extend(config.auth.masters.clone());
+    files.extend(config.oauth.as_ref().and_then(|tokens| tokens.settings.secret_file.clone()));
+    for name in edit::domains(config).unwrap_or_default() {
+        let directory = domains.join(name);
+        files.extend(edit::Kind::ALL.map(|kind| directory.join(kind.file())));
+        files.push(directory);
+    }
+    match readable::refused(&user, &files) {
+        Ok(refused) => refused
+            .into_iter()
+            .map(|(file, e)| {
+                let said =
+                    format!("the server cannot read this: {e}; it must be readable by the account \"{}\"", user.name);
+                Problem::whole(&file, said)
+            })
+            .collect(),
+        Err(e) => {
+            let said = format!("user: cannot see what the account \"{}\" may read: {e}", user.name);
+            vec![Problem::whole(&config.file, said).warning()]
+        }
     }
 }

@@ -18,6 +18,7 @@ mod demo;
 mod domain;
 mod edit;
 mod password;
+mod readable;
 mod serve;
 mod user;
 

@@ -415,8 +415,8 @@ fn tokens(r: &mut read::Reader<'_>, dir: &Path) -> Option<Tokens> {
         username: r.get("oauth.username", value::word),
         scope: r.get("oauth.scope", value::text),
         configuration: r.get("oauth.configuration", value::text),
-        cache: r.get("oauth.cache", value::duration),
-        timeout: r.get("oauth.timeout", value::duration),
+        cache: r.get("oauth.cache", value::up_to_a_day),
+        timeout: r.get("oauth.timeout", value::up_to_a_day),
     };
     let tokens = Tokens { settings, ca: r.get("oauth.ca", |v| value::some_path(v, dir)) };
     // RFC 7628 3.2.2: it will have the https scheme.
@@ -458,7 +458,9 @@ fn check_log(r: &mut read::Reader<'_>, config: &Config) {
 }
 
 fn check_proxy(r: &mut read::Reader<'_>, config: &Config) {
-    let expects = config.listeners.iter().find(|listener| listener.proxy);
+    // Who may connect to a Unix socket is said by its mode and directory.
+    let over_tcp = |listener: &&Listener| listener.proxy && !matches!(listener.place, Place::Unix(_));
+    let expects = config.listeners.iter().find(over_tcp);
     if let (Some(listener), true) = (expects, config.proxy_from.is_empty()) {
         let key = format!("listen.{}", listener.service.key());
         r.note_at(&key, format!("{key}: proxy = true, but listen.proxy_from names nobody who may send the header"));

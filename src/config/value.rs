@@ -19,6 +19,9 @@ use crate::wire::{BadNetwork, Network};
 /// Messages that a client may always name in one command: one that does not know the limit would see a part of a smaller mailbox only.
 const MIN_MESSAGE_LIMIT: u64 = 1000;
 
+/// Longest time that an answer about a token may be kept, or waited for.
+const MAX_REMEMBERED: Duration = Duration::from_secs(86400);
+
 /// A value and where it stands.
 pub type Value<'i> = Spanned<DeValue<'i>>;
 /// What is wrong, and where (bytes from the start of the file).
@@ -156,6 +159,14 @@ pub fn duration(value: &Value<'_>) -> Read<Duration> {
     }
 }
 
+/// A time of one day at most: longer, a token that was revoked would be good for ever, and a clock could overflow.
+pub fn up_to_a_day(value: &Value<'_>) -> Read<Duration> {
+    match duration(value)? {
+        time if time <= MAX_REMEMBERED => Ok(time),
+        _ => bad(value, "this must not be above \"1d\""),
+    }
+}
+
 fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.trim();
     let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
@@ -218,6 +229,13 @@ pub fn home(value: &Value<'_>) -> Read<String> {
     }
     if !text.contains("{user}") {
         return bad(value, "{user} must be part of it, or all users would share one Maildir");
+    }
+    // All homes lie in the directory above the first placeholder, which the server makes, owns, and is confined to.
+    if text.find('{').is_some_and(|at| !text[1..at].contains('/')) {
+        return bad(
+            value,
+            "a directory must come first, in which all mail is, such as \"/var/lib/mailcote/mail/{domain}/{user}\"",
+        );
     }
     let rest = text.replace("{user}", "").replace("{domain}", "");
     match rest.find(['{', '}']) {
