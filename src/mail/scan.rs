@@ -210,7 +210,6 @@ impl Scanner {
     }
 
     /// Any number of lines.
-
     fn count(&mut self, bytes: &[u8]) {
         if let Some(last) = memrchr(b'\n', bytes) {
             let (lines, bare) = line_ends(bytes, self.last_byte);
