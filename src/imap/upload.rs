@@ -70,6 +70,18 @@ impl Drop for Held {
     }
 }
 
+/// A command that is complete.
+pub struct Whole {
+    /// Where the messages go.
+    pub mailbox: Arc<Mailbox>,
+    /// At least one.
+    pub messages: Vec<NewMessage>,
+    /// May the user know what UIDs they get? RFC 9051 6.3.12: not where he cannot open the mailbox.
+    pub tells_uids: bool,
+    /// Their places.
+    pub held: Held,
+}
+
 /// What is being uploaded.
 pub struct Upload {
     /// Where the command is to be read on, and what is expected there.
@@ -233,10 +245,13 @@ impl Upload {
     }
 
     /// The folder and the messages, all there; and what is to be dropped behind them.
-    pub fn finish(self) -> Result<(Arc<Mailbox>, Vec<NewMessage>, Held), Reply> {
+    pub fn finish(self) -> Result<Whole, Reply> {
+        let tells_uids = self.folder.as_ref().is_some_and(|folder| folder.rights.has(Rights::READ));
         match (self.failed, self.mailbox) {
             (Some(reply), _) => Err(reply),
-            (None, Some(mailbox)) if self.now.is_none() && !self.done.is_empty() => Ok((mailbox, self.done, self.held)),
+            (None, Some(mailbox)) if self.now.is_none() && !self.done.is_empty() => {
+                Ok(Whole { mailbox, messages: self.done, tells_uids, held: self.held })
+            }
             _ => Err(Reply::bad("Expected the message as a literal")),
         }
     }

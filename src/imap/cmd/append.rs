@@ -12,16 +12,14 @@
 //! waits; then it streams into an [`Upload`], which waits in the context for the command's end. An upload whose command never
 //! comes, or is refused, is dropped, and its files with it. All messages come into the folder together or none does.
 
-use std::sync::Arc;
-
 use crate::imap::context::Context;
 use crate::imap::frame::Verdict;
 use crate::imap::job::{Begun, Call, Job, Progress, Wake};
 use crate::imap::parse::{Cursor, FlagSet};
 use crate::imap::reply::Reply;
-use crate::imap::upload::{Checks, Held, Place, Upload};
+use crate::imap::upload::{Checks, Place, Upload, Whole};
 use crate::imap::{response, url};
-use crate::store::{Mailbox, NewMessage};
+use crate::store::Mailbox;
 use crate::wire::Out;
 
 /// Messages made durable in one step: each costs a sync.
@@ -213,28 +211,26 @@ fn stream(upload: &mut Upload, cursor: &Cursor<'_>, size: u64, checks: Checks, p
 }
 
 pub(super) fn begin(call: Call<'_>) -> Result<Begun, Reply> {
-    let (mailbox, messages, held) = finish(call.context, call.args, Kind::Append)?;
-    if messages.len() == 1 {
-        return add(call.context, &mailbox, messages).map(Begun::Done);
+    let whole = finish(call.context, call.args, Kind::Append)?;
+    if whole.messages.len() == 1 {
+        return add(call.context, whole).map(Begun::Done);
     }
-    Ok(Begun::Job(Box::new(Append { mailbox, messages, ready: 0, _held: held })))
+    Ok(Begun::Job(Box::new(Append { whole: Some(whole), ready: 0 })))
 }
 
-/// The command is complete: its folder and messages, and what is to be dropped behind them.
-pub(super) fn finish(
-    context: &mut Context,
-    args: Cursor<'_>,
-    kind: Kind,
-) -> Result<(Arc<Mailbox>, Vec<NewMessage>, Held), Reply> {
+/// The command is complete.
+pub(super) fn finish(context: &mut Context, args: Cursor<'_>, kind: Kind) -> Result<Whole, Reply> {
     let mut upload = take_upload(context);
     read(&mut upload, context, args, None, kind)?;
     upload.finish()
 }
 
-fn add(context: &mut Context, mailbox: &Arc<Mailbox>, messages: Vec<NewMessage>) -> Result<Reply, Reply> {
+fn add(context: &mut Context, whole: Whole) -> Result<Reply, Reply> {
+    const DONE: &str = "Append completed";
+    let Whole { mailbox, messages, tells_uids, held: _held } = whole;
     let uids = mailbox.append(messages).map_err(Reply::target)?;
-    context.made(mailbox, &uids);
-    Ok(Reply::ok_code(append_uid(mailbox, &uids), "Append completed"))
+    context.made(&mailbox, &uids);
+    Ok(if tells_uids { Reply::ok_code(append_uid(&mailbox, &uids), DONE) } else { Reply::ok(DONE) })
 }
 
 /// RFC 4315 section 3.
@@ -244,27 +240,28 @@ pub(super) fn append_uid(mailbox: &Mailbox, uids: &[u32]) -> String {
 
 /// Several messages on their way into the folder.
 struct Append {
-    mailbox: Arc<Mailbox>,
-    messages: Vec<NewMessage>,
+    /// Until they are there.
+    whole: Option<Whole>,
     /// So many of them are on the disk.
     ready: usize,
-    /// Their places.
-    _held: Held,
 }
 
 impl Job for Append {
     fn step(&mut self, context: &mut Context, _: Wake, _: &mut Out) -> Result<Progress, Reply> {
-        let end = self.messages.len().min(self.ready + SYNCS_A_STEP);
-        for (draft, _, _, date) in &mut self.messages[self.ready..end] {
+        let Some(mut whole) = self.whole.take() else { return Err(Reply::bad("Expected the messages as literals")) };
+        let count = whole.messages.len();
+        let end = count.min(self.ready + SYNCS_A_STEP);
+        for (draft, _, _, date) in &mut whole.messages[self.ready..end] {
             if let Some(date) = date.take() {
                 draft.set_date(date)?;
             }
             draft.sync()?;
         }
         self.ready = end;
-        if end < self.messages.len() {
+        if end < count {
+            self.whole = Some(whole);
             return Ok(Progress::Continue);
         }
-        add(context, &self.mailbox, std::mem::take(&mut self.messages)).map(Progress::Done)
+        add(context, whole).map(Progress::Done)
     }
 }

@@ -76,7 +76,7 @@ mod tests {
         QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE QUOTA=RES-MAILBOX
         ESEARCH SEARCHRES WITHIN PARTIAL CONTEXT=SEARCH INPROGRESS
         SORT SORT=DISPLAY ESORT THREAD=REFERENCES THREAD=REFS THREAD=ORDEREDSUBJECT I18NLEVEL=1
-        CONDSTORE QRESYNC STATUS=SIZE SAVEDATE OBJECTID PREVIEW UIDONLY";
+        CONDSTORE QRESYNC STATUS=SIZE SAVEDATE OBJECTID PREVIEW UIDONLY NOTIFY";
 
     /// The names, sorted; each once.
     fn sorted(names: &str) -> Vec<&str> {
@@ -114,6 +114,9 @@ mod tests {
         has_exactly(&mut client, CLEAR);
         login(&mut client, "alice@demo.test", "alice-secret");
         has_exactly(&mut client, INSIDE);
+        // RFC 9051 6.3.1: what is enabled changes nothing.
+        let said = client.says("e enable IMAP4rev2 UTF8=ACCEPT QRESYNC UIDONLY METADATA\r\n");
+        assert!(said.contains("e OK"), "{said}");
         client.says("s select inbox\r\n");
         has_exactly(&mut client, INSIDE);
         client.says("u unauthenticate\r\n");

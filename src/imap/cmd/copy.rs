@@ -101,6 +101,9 @@ impl Job for Copy {
         }
         let made: Vec<u32> = pairs.iter().map(|pair| pair.1).collect();
         context.made(&self.target, &made);
+        if !tells_uids(self.rights) {
+            return Ok(Progress::Done(Reply::ok(COPIED)));
+        }
         Ok(Progress::Done(Reply::ok_code(copy_uid(&self.target, &pairs), COPIED)))
     }
 }
@@ -131,6 +134,8 @@ impl Job for Move {
             let made: Vec<u32> = self.pairs.iter().map(|pair| pair.1).collect();
             context.selected()?.view.removed(self.pairs.iter().map(|pair| pair.0));
             context.made(&self.target, &made);
+        }
+        if !self.pairs.is_empty() && tells_uids(self.rights) {
             // RFC 6851 4.3: COPYUID in an untagged OK, before the EXPUNGE responses; also of what was moved before an error.
             Reply::ok_code(copy_uid(&self.target, &self.pairs), "Moved").write("*", out);
         }
@@ -144,6 +149,11 @@ impl Job for Move {
 
 fn all_gone() -> Reply {
     Reply::no("EXPUNGEISSUED", "All of these messages were expunged")
+}
+
+/// RFC 9051 6.4.7: who cannot open the target is not told what is in it.
+fn tells_uids(rights: Rights) -> bool {
+    rights.has(Rights::READ)
 }
 
 /// RFC 4315 section 3: the sets correspond number by number.

@@ -11,7 +11,7 @@ use crate::imap::parse::Cursor;
 use crate::imap::parse::set::MessageSet;
 use crate::imap::place::no_permission;
 use crate::imap::reply::Reply;
-use crate::imap::upload::Replaced;
+use crate::imap::upload::{Replaced, Whole};
 use crate::store::Message;
 use crate::store::acl::Rights;
 
@@ -55,7 +55,8 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     let whole = call.args.clone();
     let old = old(call.context, &mut call.args, call.uid)?;
     makes_room(call.context, old)?;
-    let (target, messages, _held) = append::finish(call.context, whole, Kind::Replace)?;
+    let Whole { mailbox: target, messages, tells_uids, held: _held } =
+        append::finish(call.context, whole, Kind::Replace)?;
     let Selected { mailbox, view, .. } = call.context.writable()?;
     let is_there = |messages: &[Message]| messages.binary_search_by_key(&old, |message| message.uid).is_ok();
     if !mailbox.read(is_there) {
@@ -86,8 +87,10 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
     }
     view.removed([old]);
     call.context.made(&target, &new);
-    // RFC 8508 4.3: before the EXPUNGE.
-    Reply::ok_code(append::append_uid(&target, &new), "Replacement is there").write("*", call.out);
+    if tells_uids {
+        // RFC 8508 4.3: before the EXPUNGE.
+        Reply::ok_code(append::append_uid(&target, &new), "Replacement is there").write("*", call.out);
+    }
     call.context.target = Some(target);
     Ok(Reply::ok("Replace completed").into())
 }

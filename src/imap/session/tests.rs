@@ -273,3 +273,24 @@ fn a_changed_limit_counts_for_an_open_session() {
     assert!(client.says("c append inbox {12+}\r\nSubject: x\r\n\r\n").contains("c NO [OVERQUOTA]"));
     assert!(quota(&mut client).starts_with("* QUOTA alice@demo.test (MESSAGE 1 1 MAILBOX "));
 }
+
+/// RFC 9051 2.3.1.1, 6.3.4, 6.3.6: whoever has a name after another has a greater UIDVALIDITY.
+#[test]
+fn uid_validity_grows_with_every_mailbox_of_a_name() {
+    let world = World::new();
+    let mut client = world.client();
+    client.login();
+    let mut last = 0;
+    let mut says = |commands: &str| {
+        assert!(client.says(commands).lines().last().is_some_and(|line| line.contains(" OK ")), "{commands}");
+        let said = client.says("s status X (uidvalidity)\r\n");
+        let now =
+            said.split_once("UIDVALIDITY ").and_then(|(_, rest)| rest.split_once(')')).unwrap().0.parse().unwrap();
+        assert!(now > last, "{commands}: {now} after {last}");
+        last = now;
+    };
+    says("a create X\r\n");
+    says("a delete X\r\nb create X\r\n");
+    says("a rename X Y\r\nb create X\r\n");
+    says("a rename X Z\r\nb delete Z\r\nc create X\r\n");
+}
