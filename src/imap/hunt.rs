@@ -199,9 +199,14 @@ fn find(text: &str, program: &Program, known: &mut Known) {
 mod tests {
     use super::*;
     use crate::imap::parse::Cursor;
+    use crate::imap::search::text_of_header;
     use crate::imap::source::Extent;
     use crate::imap::view::View;
+    use crate::mail::casemap;
+    use proptest::prelude::*;
+    use std::fs;
     use std::io::Write;
+    use std::path::Path;
 
     fn matches(search: &str, message: &[u8]) -> bool {
         let program = Program::new(Cursor::new(search.as_bytes()).search().unwrap(), &View::of(&[1]), &[]).unwrap();
@@ -271,6 +276,68 @@ mod tests {
             assert!(matches("BODY \"nÄdel..\"", &message));
             message[192 * 1024 - 4] = b'x';
             assert!(!matches("BODY \"nädel\"", &message));
+        }
+    }
+
+    /// What a reader sees of a message: everything decoded and folded, and no short way taken.
+    fn slowly(needle: &str, everywhere: bool, message: &[u8]) -> bool {
+        let (needle, tree) = (casemap::folded(needle), Tree::of(message));
+        let piece = |range: Range<u64>| &message[range.start as usize..range.end as usize];
+        let seen = tree.parts().iter().enumerate().flat_map(|(index, part)| {
+            let mut texts = Vec::new();
+            if everywhere || index > 0 && part.is_message() {
+                texts.push(text_of_header(piece(header_of(part))));
+            }
+            if index > 0 && (everywhere || part.is_message()) {
+                texts.push(names_of(part));
+            }
+            if let Some(mut decoder) = decoder_of(part) {
+                let mut text = String::new();
+                piece(part.body.range()).chunks(999).for_each(|block| decoder.push(block, false, &mut text));
+                decoder.push(b"", true, &mut text);
+                texts.push(text);
+            }
+            texts
+        });
+        let mut seen = seen.map(|text| casemap::folded(&text));
+        seen.any(|text| text.contains(&needle))
+    }
+
+    /// Real messages, of a size that folding them again and again takes no minutes.
+    fn corpus() -> Vec<Vec<u8>> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+        let files = ["corpus", "messages"].into_iter().flat_map(|dir| fs::read_dir(root.join(dir)).unwrap());
+        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files.iter().map(|file| fs::read(file).unwrap()).filter(|message| message.len() < 10_000).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+        /// A piece of a message as it lies or as it is read, its letters changed, is found or not as the slow way finds it.
+        #[test]
+        fn as_the_slow_way(which in any::<prop::sample::Index>(), other in any::<prop::sample::Index>(),
+                           at in any::<prop::sample::Index>(), len in 1_usize..14, capitals in any::<bool>()) {
+            let corpus = corpus();
+            let (message, other) = (which.get(&corpus), other.get(&corpus));
+            for from in [message, other] {
+                let tree = Tree::of(from);
+                let part = at.get(tree.parts());
+                let body = &from[part.body.range().start as usize..part.body.range().end as usize];
+                let mut text = String::from_utf8_lossy(from).into_owned();
+                text.extend(decoder_of(part).map(|decoder| decoder.whole(body).into_owned()));
+                let chars: Vec<char> = text.chars().collect();
+                let start = at.index(chars.len().max(1));
+                let needle: String = chars.iter().skip(start).take(len).collect();
+                let needle = if capitals { needle.to_uppercase() } else { needle };
+                if needle.contains('\0') {
+                    continue;
+                }
+                for (key, everywhere) in [("TEXT", true), ("BODY", false)] {
+                    let search = format!("{key} {{{}}}\r\n{needle}", needle.len());
+                    prop_assert_eq!(matches(&search, message), slowly(&needle, everywhere, message), "{}", search);
+                }
+            }
         }
     }
 

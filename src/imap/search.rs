@@ -5,8 +5,13 @@
 //! tried first: flags and numbers, then a stat, then the header, and the body only if all of that leaves it open.
 //! Nothing here opens a file; [`super::hunt`] looks into bodies.
 
+mod judge;
 mod scope;
+mod texts;
 
+#[cfg(test)]
+pub use texts::text_of_header;
+pub use texts::{HeaderText, Inside};
 use time::Date;
 
 use super::parse::MessageSet;
@@ -14,19 +19,17 @@ use super::parse::search::{Key, Op, Search, When};
 use super::reply::Reply;
 use super::view::View;
 use crate::clock;
-use crate::mail::header::{self, Field};
+use crate::mail::header;
 use crate::mail::needle::Needle;
 use crate::mail::plain::{self, has_words};
 use crate::mail::text;
 use crate::mail::{Flags, date};
 use crate::store::{Message, cache};
+use texts::value_has;
 
 /// Charsets that we name when the client's is unknown (RFC 3501 section 7.1 BADCHARSET); all of the web's are known.
 const CHARSETS: &str =
     "BADCHARSET (US-ASCII UTF-8 ISO-8859-1 WINDOWS-1252 KOI8-R ISO-2022-JP SHIFT_JIS EUC-KR BIG5 GB18030)";
-
-/// Operations of a search for which no memory is taken.
-const FEW: usize = 32;
 
 /// What a test has to look at, cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,42 +154,6 @@ impl Program {
     /// Nothing known.
     pub fn nothing_known(&self) -> Known {
         vec![None; self.tests.len()]
-    }
-
-    /// The result, if what is known decides it. Postfix evaluation in Kleene's logic: unknown or true is true.
-    pub fn judge(&self, known: &[Option<bool>]) -> Option<bool> {
-        if let [Op::Key(n)] = self.ops[..] {
-            return known[n];
-        }
-        // As deep as nearly every search is; deeper ones take memory for it.
-        let (mut few, mut many) = ([None; FEW], Vec::new());
-        let stack = if self.ops.len() <= FEW {
-            &mut few[..]
-        } else {
-            many.resize(self.ops.len(), None);
-            &mut many
-        };
-        let mut top = 0;
-        for op in &self.ops {
-            match *op {
-                Op::Key(n) => {
-                    stack[top] = known[n];
-                    top += 1;
-                }
-                Op::Not => stack[top - 1] = stack[top - 1].map(|value| !value),
-                Op::Or => {
-                    top -= 1;
-                    stack[top - 1] = any(stack[top - 1..=top].iter().copied());
-                }
-                Op::And(n) => {
-                    let values = &stack[top - n..top];
-                    let all = any(values.iter().map(|value| value.map(|value| !value))).map(|value| !value);
-                    top -= n - 1;
-                    stack[top - 1] = all;
-                }
-            }
-        }
-        stack[0]
     }
 
     /// Make the tests of what is in memory.
@@ -328,199 +295,10 @@ impl Program {
     }
 }
 
-/// Is the string in the value of a field, as a reader sees it?
-fn value_has(value: &[u8], needle: &Needle) -> bool {
-    let is_plain = value.is_ascii() && !value.contains(&b'\n') && !has_words(value);
-    match std::str::from_utf8(value) {
-        Ok(text) if is_plain => needle.is_in(text),
-        _ => needle.is_in(&text::of_header(value)),
-    }
-}
-
-/// What a text is taken from. RFC 9051 6.4.4: TEXT looks into MIME header fields, too, BODY into no header field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Inside {
-    /// The header of a part.
-    Header,
-    /// What the part holds.
-    Body,
-}
-
-/// A header to search in, decoded only if that can matter.
-pub struct HeaderText<'a> {
-    header: &'a [u8],
-    is_plain: bool,
-    decoded: Option<String>,
-}
-
-impl HeaderText<'_> {
-    /// Of a header block.
-    pub fn new(header: &[u8]) -> HeaderText<'_> {
-        HeaderText { header, is_plain: header.is_ascii() && !has_words(header), decoded: None }
-    }
-
-    /// Is the string in it?
-    pub fn has(&mut self, needle: &Needle) -> bool {
-        if self.is_plain && needle.is_plain() {
-            // Nothing is decoded, and no line is put together, that could make or break it.
-            return needle.is_in_bytes(self.header);
-        }
-        if self.is_plain && !needle.may_be_in(self.header) {
-            return false;
-        }
-        needle.is_in(self.decoded.get_or_insert_with(|| text_of_header(self.header)))
-    }
-}
-
-/// All fields of a header as text to search in, one a line.
-fn text_of_header(header: &[u8]) -> String {
-    let mut text = String::new();
-    for Field { name, body, .. } in header::fields(header) {
-        if !name.is_empty() {
-            text.push_str(&String::from_utf8_lossy(name));
-            text.push_str(": ");
-        }
-        text.push_str(&text::of_header(body));
-        text.push('\n');
-    }
-    text
-}
-
-/// True if one is true, false if all are false, else unknown.
-fn any(values: impl IntoIterator<Item = Option<bool>>) -> Option<bool> {
-    let mut all = Some(false);
-    for value in values {
-        all = match (all, value) {
-            (Some(true), _) | (_, Some(true)) => Some(true),
-            (Some(false), Some(false)) => Some(false),
-            _ => None,
-        };
-    }
-    all
-}
-
 /// Is `number` in one of the sorted ranges?
 fn is_in(ranges: &[(u32, u32)], number: u32) -> bool {
     ranges.get(ranges.partition_point(|range| range.1 < number)).is_some_and(|range| range.0 <= number)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::imap::parse::Cursor;
-
-    const UIDS: [u32; 10] = [10, 20, 30, 40, 50, 60, 70, 80, 90, 100];
-
-    fn program(text: &[u8]) -> Result<Program, Reply> {
-        let search = Cursor::new(text).search().unwrap();
-        Program::new(search, &View::of(&UIDS), &["Work".to_owned(), "$Junk".to_owned()])
-    }
-
-    fn candidate() -> Candidate {
-        let message = Message { uid: 70, flags: Flags::SEEN.with(Flags::DRAFT), keywords: 1, modseq: 1 };
-        Candidate { number: 7, message, recent: true }
-    }
-
-    /// What a search without bodies says of [`candidate`] with this header, of 1,000 bytes, from 2 January 2020.
-    fn judge(text: &str, header: &str) -> Option<bool> {
-        let program = program(text.as_bytes()).unwrap();
-        let mut known = program.nothing_known();
-        program.look_at_memory(&candidate(), &mut known);
-        program
-            .look_at_stat::<()>(&mut known, || Ok(1_577_923_200), || Ok(1000), || Ok(None), || Ok("M1".into()))
-            .unwrap();
-        program.look_at_header(header.as_bytes(), &mut known);
-        program.judge(&known)
-    }
-
-    #[test]
-    fn keys() {
-        let header =
-            "Date: Wed, 1 Jan 2020 23:59:59 -0800\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= an alle\nTo: a@b\nX-Empty:\n\n";
-        let matching = [
-            "ALL",
-            "SEEN",
-            "DRAFT",
-            "UNANSWERED",
-            "UNDELETED",
-            "UNFLAGGED",
-            "RECENT",
-            "KEYWORD work",
-            "UNKEYWORD $junk",
-            "UNKEYWORD None",
-            "7",
-            "1:*",
-            "5:9",
-            "UID 70",
-            "UID 60:80,90",
-            "UID *:1",
-            "SINCE 2-Jan-2020",
-            "ON 2-Jan-2020",
-            "BEFORE 3-Jan-2020",
-            "LARGER 999",
-            "SMALLER 1001",
-            "SENTON 1-Jan-2020",
-            "SENTSINCE 1-Jan-2020",
-            "SENTBEFORE 2-Jan-2020",
-            "SUBJECT \"GRÜßE\"",
-            "SUBJECT \"grüße an\"",
-            "TO A@B",
-            "HEADER x-empty \"\"",
-            "HEADER To \"\"",
-            "TEXT \"to: a@b\"",
-            "NOT ANSWERED",
-            "OR ANSWERED SEEN",
-            "SEEN DRAFT 7",
-            "(SEEN (DRAFT 7))",
-            "NOT (SEEN ANSWERED)",
-            "OR TEXT nowhere SEEN",
-        ];
-        for text in matching {
-            assert_eq!(judge(text, header), Some(true), "{text}");
-        }
-        let others = [
-            "UNSEEN",
-            "ANSWERED",
-            "OLD",
-            "NEW",
-            "KEYWORD $junk",
-            "UNKEYWORD work",
-            "6",
-            "8:*",
-            "UID 71:*",
-            "UID 7",
-            "SINCE 3-Jan-2020",
-            "ON 1-Jan-2020",
-            "BEFORE 2-Jan-2020",
-            "LARGER 1000",
-            "SMALLER 1000",
-            "SENTON 2-Jan-2020",
-            "SUBJECT b@a",
-            "CC \"\"",
-            "HEADER X-None \"\"",
-            "NOT SEEN",
-            "OR ANSWERED UNSEEN",
-            "SEEN ANSWERED",
-            "TEXT nowhere UNSEEN",
-        ];
-        for text in others {
-            assert_eq!(judge(text, header), Some(false), "{text}");
-        }
-        for text in ["BODY x", "TEXT nowhere", "OR BODY x UNSEEN", "BODY x SEEN", "NOT BODY x"] {
-            assert_eq!(judge(text, header), None, "{text}");
-        }
-        assert_eq!(judge("SENTBEFORE 1-Jan-2030", "Date: rubbish\n\n"), Some(false), "no date is no day");
-    }
-
-    #[test]
-    fn charsets() {
-        let latin = program(b"CHARSET ISO-8859-1 SUBJECT \"gr\xfc\xdfe\"").unwrap();
-        let mut known = latin.nothing_known();
-        latin.look_at_header("Subject: Grüße\n".as_bytes(), &mut known);
-        assert_eq!(latin.judge(&known), Some(true));
-        let refused = program(b"CHARSET x-klingon ALL").err().unwrap();
-        assert!(refused.code.unwrap().starts_with("BADCHARSET (US-ASCII UTF-8 "));
-        assert!(program(b"CHARSET utf-8 SUBJECT \"\xff\"").is_err());
-        assert!(program(b"SUBJECT \"\xc3\xa9\"").is_ok());
-    }
-}
+mod tests;

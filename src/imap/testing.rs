@@ -23,8 +23,19 @@ impl World {
     /// With settings changed.
     pub fn with(change: impl FnOnce(&mut account::Settings, &mut Settings)) -> World {
         let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("domains/demo.test")).unwrap();
+        World::over(dir, change)
+    }
+
+    /// The server starts again, with the settings of [`World::new`], and knows nothing but what is on the disk.
+    pub fn restart(self) -> World {
+        let World { shared, dir } = self;
+        drop(shared);
+        World::over(dir, |_, _| {})
+    }
+
+    fn over(dir: tempfile::TempDir, change: impl FnOnce(&mut account::Settings, &mut Settings)) -> World {
         let domain = dir.path().join("domains/demo.test");
-        fs::create_dir_all(&domain).unwrap();
         fs::write(domain.join("users"), "alice:{PLAIN}alice-secret\n").unwrap();
         let mut accounts = account::Settings {
             domains: dir.path().join("domains"),
@@ -66,6 +77,11 @@ impl World {
     /// How many files are in a directory of INBOX.
     pub fn files(&self, directory: &str) -> usize {
         fs::read_dir(self.dir.path().join("mail").join(directory)).map_or(0, Iterator::count)
+    }
+
+    /// Delete what INBOX has beside its mail, if it is there.
+    pub fn forget(&self, file: &str) {
+        let _ = fs::remove_file(self.dir.path().join("mail").join(file));
     }
 
     /// Put files of these names into a directory of INBOX, as another program would.

@@ -20,6 +20,8 @@ pub mod notify;
 pub mod returns;
 pub mod rights;
 pub mod search;
+pub mod search_key;
+pub mod section;
 pub mod set;
 pub mod sort;
 pub mod status;
