@@ -6,6 +6,8 @@
 //! - a message number means the same message to both sides: a UID that was told for a place never changes;
 //! - no EXPUNGE in answer to FETCH, STORE and SEARCH by number;
 //! - a UID is one message for ever (each message has a size of its own to know it by);
+//! - a client that has said NOTIFY for its mailbox, delayed or not, is never told a number that lies, and one that has said it for all mailboxes and then
+//!   only listens ends with the names, subscriptions and counters that a new one finds;
 //! - a client that uses CONDSTORE or QRESYNC, is cut off anywhere and comes back knows what a new one learns;
 //! - after a NOOP nothing is left untold: flags that were told are the flags that are, all clients see the same
 //!   messages, and as many as there are files.
@@ -14,6 +16,8 @@
 
 #[path = "model/client.rs"]
 mod client;
+#[path = "model/watcher.rs"]
+mod watcher;
 
 use std::collections::HashMap;
 use std::fs;
@@ -25,6 +29,7 @@ use client::{Client, FLAGS, Speaks};
 use mailcote::account::{self, Accounts};
 use mailcote::imap::{Settings, Shared};
 use mailcote::store::{self, Layout, Stores};
+use watcher::Watcher;
 
 /// Random walks; `MODEL_SEEDS=n` makes more.
 const SEEDS: u64 = 24;
@@ -51,6 +56,9 @@ struct Walk {
     random: Random,
     maildir: PathBuf,
     clients: Vec<Client>,
+    shared: Arc<Shared>,
+    watcher: Watcher,
+    show: bool,
     /// Messages made, each one byte longer than the last.
     made: usize,
     /// Size of each UID.
@@ -95,10 +103,17 @@ impl Walk {
         let dir = tempfile::tempdir().unwrap();
         let shared = shared(dir.path());
         let clients = [Speaks::Plain, Speaks::Qresync, Speaks::Condstore, Speaks::Qresync];
-        let clients = (0..CLIENTS).map(|n| Client::new(&shared, n, clients[n], show)).collect();
+        let all = "(MessageNew (uid flags) MessageExpunge FlagChange)";
+        let all: [&'static str; 2] = [
+            Box::leak(format!("notify set (selected-delayed {all})").into_boxed_str()),
+            Box::leak(format!("notify set (selected {all})").into_boxed_str()),
+        ];
+        let notify = [None, Some(all[0]), Some(all[1]), None];
+        let clients = (0..CLIENTS).map(|n| Client::new(&shared, n, clients[n], notify[n], show)).collect();
+        let watcher = Watcher::new(&shared, show);
         let maildir = dir.path().join("mail");
         let random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        Walk { random, maildir, clients, made: 0, sizes: HashMap::new(), _dir: dir }
+        Walk { random, maildir, clients, shared, watcher, show, made: 0, sizes: HashMap::new(), _dir: dir }
     }
 
     fn message(&mut self) -> String {
@@ -108,7 +123,13 @@ impl Walk {
 
     fn step(&mut self) {
         let who = self.random.below(CLIENTS);
-        let what = self.random.below(20);
+        let what = self.random.below(24);
+        if self.random.below(3) == 0 {
+            self.watcher.listen();
+        }
+        if self.random.below(3) == 0 {
+            self.clients[who].listen();
+        }
         let count = self.clients[who].known.len();
         let number = self.random.below(count.max(1)) + 1;
         let flags: Vec<&str> = FLAGS.iter().copied().filter(|_| self.random.below(3) == 0).collect();
@@ -135,6 +156,8 @@ impl Walk {
                 self.clients[who].lose_connection(after);
             }
             6 => drop(self.clients[who].command("expunge")),
+            20 | 21 => self.change_tree(who),
+            22 => self.change_tree_outside(),
             _ if count == 0 => drop(self.clients[who].command("noop")),
             7..=9 => self.clients[who].store(number, sign, &flags, silent, false),
             10 => self.clients[who].store(number, sign, &flags, silent, true),
@@ -151,6 +174,42 @@ impl Walk {
                 assert!(said.split(' ').all(|word| all.split(' ').any(|known| known == word)), "{said}");
             }
             _ => drop(self.clients[who].command("noop")),
+        }
+    }
+
+    /// One of a few commands on one of a few names; what is not possible is refused.
+    fn change_tree(&mut self, who: usize) {
+        const NAMES: [&str; 5] = ["A", "A/B", "C", "C/D/E", "Other"];
+        let (one, other) = (NAMES[self.random.below(5)], NAMES[self.random.below(4)]);
+        let command = match self.random.below(6) {
+            0 | 1 => format!("create {one}"),
+            2 if one != "Other" => format!("rename {one} {other}"),
+            3 if one != "Other" => format!("delete {one}"),
+            4 => format!("subscribe {one}"),
+            5 => format!("unsubscribe {one}"),
+            _ => {
+                let message = self.message();
+                format!("append {one} {{{}+}}\r\n{message}", message.len())
+            }
+        };
+        self.clients[who].attempt(&command);
+    }
+
+    /// The same by another program.
+    fn change_tree_outside(&mut self) {
+        let one = [".A", ".A.B", ".C"][self.random.below(3)];
+        let path = self.maildir.join(one);
+        match (path.join("cur").is_dir(), self.random.below(3)) {
+            (false, _) => {
+                // No folder of ours may be in the making: this is one thread.
+                ["tmp", "cur", "new"].iter().for_each(|part| fs::create_dir_all(path.join(part)).unwrap());
+            }
+            (true, 0) => fs::remove_dir_all(&path).unwrap(),
+            (true, _) => {
+                self.made += 1;
+                let name = format!("1700000000.M{}P2.outside", self.made);
+                fs::write(path.join("new").join(name), "Subject: o\n\no\n").unwrap();
+            }
         }
     }
 
@@ -190,6 +249,21 @@ impl Walk {
             assert!(Instant::now() < deadline, "{files} files, and the clients see {all:?}");
             std::thread::sleep(Duration::from_millis(5));
         };
+        loop {
+            self.watcher.listen();
+            let (now, subscribed) = watcher::look(&self.shared, self.show);
+            let known = &self.watcher.known;
+            let counted = known.iter().all(|(name, told)| now.get(name).is_some_and(|now| watcher::is_true(told, now)));
+            if known.keys().eq(now.keys()) && counted && self.watcher.subscribed == subscribed {
+                break;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{known:?} {:?} was told, and it is {now:?} {subscribed:?}",
+                self.watcher.subscribed
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
         for (uid, _, size) in all.iter().flatten() {
             assert_eq!(self.sizes.entry(*uid).or_insert(*size), size, "UID {uid} is another message now");
         }

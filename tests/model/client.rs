@@ -30,6 +30,47 @@ pub enum Speaks {
     Qresync,
 }
 
+/// One end of a conversation.
+pub struct Wire {
+    session: Imap,
+    /// What the session wanted last.
+    pub want: Want,
+    name: usize,
+    show: bool,
+}
+
+impl Wire {
+    /// A connection that is not greeted yet.
+    pub fn new(shared: &Arc<Shared>, name: usize, show: bool) -> Wire {
+        let (local, remote) = (([127, 0, 0, 1], 143).into(), ([127, 0, 0, 1], 40_000).into());
+        let session = Imap::new(Arc::clone(shared), Peer::new(remote, local, 1));
+        Wire { session, want: Want::Input, name, show }
+    }
+
+    /// Let something happen; every line that is answered.
+    pub fn exchange(&mut self, event: Event, text: &str) -> Vec<String> {
+        let (mut input, mut out, mut next) = (Input::new(), Out::new(), Some(event));
+        input.extend(text.as_bytes());
+        while let Some(event) = next {
+            self.want = self.session.step(event, &mut input, &mut out);
+            next = match std::mem::replace(&mut self.want, Want::Continue) {
+                Want::Continue | Want::Pause(_) => Some(Event::Flushed),
+                Want::Work(work) => Some(Event::Answer(work())),
+                Want::Ask(_) => Some(Event::Answer(Box::new(Asked::Failed("nobody to ask here".into())))),
+                other => {
+                    self.want = other;
+                    None
+                }
+            };
+        }
+        let said = String::from_utf8_lossy(out.bytes()).into_owned();
+        if self.show {
+            println!("{}> {text}\n{said}", self.name);
+        }
+        said.split_terminator("\r\n").map(str::to_owned).collect()
+    }
+}
+
 /// A client with the mailbox open.
 pub struct Client {
     shared: Arc<Shared>,
@@ -39,29 +80,24 @@ pub struct Client {
     modseq: u64,
     /// The highest MODSEQ, and the last HIGHESTMODSEQ, since the last tagged reply.
     seen: (u64, Option<u64>),
-    session: Imap,
-    want: Want,
+    wire: Wire,
     name: usize,
     show: bool,
+    /// What it says to NOTIFY, if anything: it is told between commands, too.
+    notify: Option<&'static str>,
     /// What it believes, by message number.
     pub known: Vec<Known>,
 }
 
 impl Client {
     /// Log in and select INBOX.
-    pub fn new(shared: &Arc<Shared>, name: usize, speaks: Speaks, show: bool) -> Client {
-        let session = Client::dial(shared);
+    pub fn new(shared: &Arc<Shared>, name: usize, speaks: Speaks, notify: Option<&'static str>, show: bool) -> Client {
+        let wire = Wire::new(shared, name, show);
         let (shared, known) = (Arc::clone(shared), Vec::new());
         let (validity, modseq, seen) = (0, 0, (0, None));
-        let mut client =
-            Client { shared, speaks, validity, modseq, seen, session, want: Want::Input, name, show, known };
+        let mut client = Client { shared, speaks, validity, modseq, seen, wire, name, show, notify, known };
         client.begin();
         client
-    }
-
-    fn dial(shared: &Arc<Shared>) -> Imap {
-        let (local, remote) = (([127, 0, 0, 1], 143).into(), ([127, 0, 0, 1], 40_000).into());
-        Imap::new(Arc::clone(shared), Peer::new(remote, local, 1))
     }
 
     /// Log in and select INBOX, with what is remembered of it.
@@ -120,6 +156,9 @@ impl Client {
         }
         self.modseq = self.modseq.max(now);
         self.learn();
+        if let Some(notify) = self.notify {
+            self.command(notify);
+        }
     }
 
     /// The connection is lost, perhaps in the middle of an answer; a new one is made.
@@ -129,7 +168,7 @@ impl Client {
             self.believe(line);
         }
         self.seen = (0, None);
-        self.session = Client::dial(&self.shared);
+        self.wire = Wire::new(&self.shared, self.name, self.show);
         self.begin();
     }
 
@@ -156,25 +195,7 @@ impl Client {
     }
 
     fn exchange(&mut self, event: Event, text: &str) -> Vec<String> {
-        let (mut input, mut out, mut next) = (Input::new(), Out::new(), Some(event));
-        input.extend(text.as_bytes());
-        while let Some(event) = next {
-            self.want = self.session.step(event, &mut input, &mut out);
-            next = match std::mem::replace(&mut self.want, Want::Continue) {
-                Want::Continue | Want::Pause(_) => Some(Event::Flushed),
-                Want::Work(work) => Some(Event::Answer(work())),
-                Want::Ask(_) => Some(Event::Answer(Box::new(Asked::Failed("nobody to ask here".into())))),
-                other => {
-                    self.want = other;
-                    None
-                }
-            };
-        }
-        let said = String::from_utf8_lossy(out.bytes()).into_owned();
-        if self.show {
-            println!("{}> {text}\n{said}", self.name);
-        }
-        said.split_terminator("\r\n").map(str::to_owned).collect()
+        self.wire.exchange(event, text)
     }
 
     /// Give a command, which must be answered OK; believe what it says.
@@ -187,13 +208,17 @@ impl Client {
     fn say(&mut self, text: &str) -> Vec<String> {
         let lines = self.exchange(Event::Input, &format!("a {text}\r\n"));
         let by_number = ["fetch ", "store ", "search "].iter().any(|name| text.starts_with(name));
-        for line in &lines {
+        let end = lines.iter().position(|line| line.starts_with("a ")).expect("an answer");
+        for line in &lines[..end] {
             let expunges = line.ends_with(" EXPUNGE") || line.starts_with("* VANISHED ") && !line.contains("(EARLIER)");
             assert!(!(by_number && expunges), "{line} in answer to {text}");
             self.believe(line);
         }
-        let end = lines.last().expect("an answer");
+        self.believe(&lines[end]);
         self.reckon();
+        // What NOTIFY asked for is told behind it.
+        lines[end + 1..].iter().for_each(|line| self.believe(line));
+        let end = &lines[end];
         // What others expunged, and we were not told, cannot be moved or copied.
         assert!(end.starts_with("a OK ") || end.starts_with("a NO [EXPUNGEISSUED]"), "{text}: {end}");
         lines
@@ -204,7 +229,7 @@ impl Client {
         for line in self.exchange(Event::Input, "a idle\r\n") {
             self.believe(&line);
         }
-        if let Want::InputOrNotice(notice) = &self.want
+        if let Want::InputOrNotice(notice) = &self.wire.want
             && notice.take()
         {
             for line in self.exchange(Event::Notice, "") {
@@ -215,6 +240,28 @@ impl Client {
             self.believe(&line);
         }
         self.reckon();
+        self.learn();
+    }
+
+    /// Hear what is told without a command.
+    pub fn listen(&mut self) {
+        if let Want::InputOrNotice(notice) = &self.wire.want
+            && notice.take()
+        {
+            for line in self.exchange(Event::Notice, "") {
+                self.believe(&line);
+            }
+            self.learn();
+        }
+    }
+
+    /// Give a command that may be refused.
+    pub fn attempt(&mut self, text: &str) {
+        let lines = self.exchange(Event::Input, &format!("a {text}\r\n"));
+        let end = lines.iter().position(|line| line.starts_with("a ")).expect("an answer");
+        lines[..=end].iter().for_each(|line| self.believe(line));
+        self.reckon();
+        lines[end + 1..].iter().for_each(|line| self.believe(line));
         self.learn();
     }
 
