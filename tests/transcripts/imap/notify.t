@@ -1,5 +1,5 @@
 # NOTIFY: the RFC's own example, as its grammar has it                 RFC 5465 3.1
-# dovecot: file differs, because it leaves UIDVALIDITY out of some responses, and tells FLAGS and UIDNEXT in others
+# dovecot: file differs, because it adds UNSEEN to every STATUS, and tells some of them with the next command only
 given folder Lists/Lemonade
 given folder Lists/Im2000
 given folder misc

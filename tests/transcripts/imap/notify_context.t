@@ -1,5 +1,5 @@
 # NOTIFY and searches that are kept up to date                         RFC 5465 5.1 to 5.3, 7
-# dovecot: file differs, because it fetches nothing for UPDATE
+# dovecot: file differs, because it tells nothing between these commands, and takes an empty list of items, but none without a space before it
 given 2 messages in INBOX
 1< * OK …
 2< * OK …

@@ -1,5 +1,5 @@
 # NOTIFY: FlagChange in other mailboxes, with and without CONDSTORE    RFC 5465 3.1, 5.1 to 5.3
-# dovecot: file differs, because it has UIDVALIDITY and UNSEEN in other responses
+# dovecot: file differs, because it leaves UIDVALIDITY out, and tells HIGHESTMODSEQ also to who has not enabled CONDSTORE
 given 2 messages in INBOX
 given folder Work
 1< * OK …

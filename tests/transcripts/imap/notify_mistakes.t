@@ -1,5 +1,5 @@
 # NOTIFY: what is refused, and how                                     RFC 5465 3.1, 5, 6.1, 8
-# dovecot: file differs, because it takes some of these, and has other events
+# dovecot: file differs, because it takes most of what the RFC wants refused, and its BADEVENT names the event that it does not know
 1< * OK …
 1> a notify none
 1< a BAD …

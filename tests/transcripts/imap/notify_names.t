@@ -1,5 +1,5 @@
 # NOTIFY: names and subscriptions                                      RFC 5465 5.4, 5.5, 6.4, 6.5
-# dovecot: file differs, because it tells of what the session did itself, and of parents otherwise
+# dovecot: file differs, because it tells nothing of the mailbox above, leaves \HasNoChildren out, and makes no levels above a new mailbox
 given folder Lists
 1< * OK …
 2< * OK …

@@ -1,5 +1,5 @@
 # NOTIFY NONE, and SELECTED NONE: the view stays as it is              RFC 5465 3.1, 5
-# dovecot: file differs, because it tells expunges at NOOP all the same
+# dovecot: file differs, because it tells expunges all the same, but not what the client itself did
 given 4 messages in INBOX
 1< * OK …
 2< * OK …

@@ -1,5 +1,5 @@
 # NOTIFY: events of the open mailbox, at once and delayed              RFC 5465 4, 5.1 to 5.3, 6.1
-# dovecot: file differs, because it tells FLAGS without UID, and of changes of one's own
+# dovecot: file differs, because it has FLAGS without UID, fetches messages of the client's own too, and tells some of it with the next command only
 given 6 messages in INBOX
 1< * OK …
 2< * OK …
