@@ -11,16 +11,17 @@
 //! A role is recorded after its folder is made, and forgotten after it is removed; a role without a folder counts for nothing and
 //! goes with the next change of the file.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::fresh::mark_as_folder;
-use super::list::directories;
 use super::spelling::{MAILDIR, is_stores};
 use super::{Facts, Tree, complete, make, make_all};
 use crate::fsio;
+use crate::store::lock::Lock;
 use crate::store::{Error, Layout, Name, Result, Role, filename, uidlist, uidvalidity};
 
 /// Folders a tree can have. Listing must fit into one step of a session.
@@ -44,7 +45,7 @@ impl Tree {
         if name.is_inbox() {
             return Err(Error::Exists);
         }
-        let lock = self.lock()?;
+        let lock = self.lock_to_change()?;
         let folders = self.folders()?;
         if folders.contains_key(name) {
             return Err(Error::Exists);
@@ -54,20 +55,7 @@ impl Tree {
         if let Some(role) = role {
             self.check_role(role, &facts)?;
         }
-        let mut above = name.parent();
-        let mut missing = vec![name.clone()];
-        while let Some(parent) = above.filter(|parent| !parent.is_inbox()) {
-            above = parent.parent();
-            if !folders.contains_key(&parent) {
-                missing.push(parent);
-            }
-        }
-        if folders.len() + missing.len() > MAX_FOLDERS {
-            return Err(Error::Limit("too many mailboxes"));
-        }
-        for folder in missing.iter().rev() {
-            self.make_folder(&self.spelling().directory(folder)?)?;
-        }
+        self.make_levels(&lock, &folders, name)?;
         if let Some(role) = role {
             facts.roles.insert(name.clone(), role);
         }
@@ -88,10 +76,26 @@ impl Tree {
         Ok(())
     }
 
+    /// Make the folder `name`, which is not among `folders`, and those above it that are not. The caller holds the tree's lock.
+    pub(super) fn make_levels(&self, _lock: &Lock, folders: &BTreeMap<Name, PathBuf>, name: &Name) -> Result<()> {
+        let mut above = name.parent();
+        let mut missing = vec![name.clone()];
+        while let Some(parent) = above.filter(|parent| !parent.is_inbox()) {
+            above = parent.parent();
+            if !folders.contains_key(&parent) {
+                missing.push(parent);
+            }
+        }
+        if folders.len() + missing.len() > MAX_FOLDERS {
+            return Err(Error::Limit("too many mailboxes"));
+        }
+        missing.iter().rev().try_for_each(|folder| self.make_folder(&self.spelling().directory(folder)?))
+    }
+
     /// Make the Maildir of one folder. `cur/` and `new/` come last: without them it is no folder.
     fn make_folder(&self, relative: &Path) -> Result<()> {
         let directory = self.root.join(relative);
-        match directory.exists() {
+        match self.has_directory(relative)? {
             // Half made, or a level above other folders (fs): old files must not come back to life in the new folder.
             true => self.trash_contents(&directory)?,
             false => make_all(&directory)?,
@@ -111,7 +115,7 @@ impl Tree {
         if name.is_inbox() {
             return Err(Error::Cannot("INBOX cannot be deleted"));
         }
-        let lock = self.lock()?;
+        let lock = self.lock_to_change()?;
         let directory = self.find(name)?;
         if self.layout == Layout::Fs && self.has_folders_below(&directory)? {
             self.trash_contents(&directory)?;
@@ -120,11 +124,15 @@ impl Tree {
             fsio::rename_new(&directory, &trash).map_err(|e| Error::io(&directory, e))?;
             self.sync_above(&trash)?;
             self.sync_above(&directory)?;
-            self.remove_empty_levels(&directory)?;
+            self.remove_empty_levels(&directory);
         }
-        let mut facts = self.facts()?;
-        if facts.roles.remove(name).is_some() {
-            self.set_facts(&lock, facts)?;
+        // It is gone, and a role without a folder counts for nothing: on a full disk this waits, and what was deleted makes room.
+        let forgotten = self.facts().and_then(|mut facts| match facts.roles.remove(name) {
+            Some(_) => self.set_facts(&lock, facts),
+            None => Ok(()),
+        });
+        if let Err(error) = forgotten {
+            tracing::warn!(root = %self.root.display(), folder = %name, %error, "the role of a deleted mailbox stays noted");
         }
         drop(lock);
         self.sweep();
@@ -133,7 +141,7 @@ impl Tree {
 
     /// fs: also folders that cannot be listed, because somebody gave them names that no client can be shown.
     fn has_folders_below(&self, directory: &Path) -> Result<bool> {
-        for other in directories(&self.root, self.layout)? {
+        for other in self.directories()? {
             let path = self.root.join(&other);
             if path != directory && path.starts_with(directory) && self.is_folder(&other)? {
                 return Ok(true);
@@ -143,16 +151,15 @@ impl Tree {
     }
 
     /// fs: directories above `directory` that hold nothing any more were only levels; without this they would be in the way of
-    /// a folder of their name.
-    pub(super) fn remove_empty_levels(&self, directory: &Path) -> Result<()> {
+    /// a folder of their name. A failure is only logged: what was asked for is done.
+    pub(super) fn remove_empty_levels(&self, directory: &Path) {
         for above in directory.ancestors().skip(1).take_while(|above| *above != self.root) {
             match fsio::remove_dir(above) {
                 Ok(()) => {}
-                Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => break,
-                Err(e) => return Err(Error::io(above, e)),
+                Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => return,
+                Err(error) => return tracing::warn!(path = %above.display(), %error, "cannot remove an empty level"),
             }
         }
-        Ok(())
     }
 
     /// Take what is of the folder itself out of a directory that may also hold other folders (fs) or somebody's files; `cur/` and
@@ -190,7 +197,9 @@ impl Tree {
         let end = Instant::now() + SWEEP_TIME;
         let Ok(entries) = fs::read_dir(&self.root) else { return };
         for entry in entries.flatten() {
-            if !entry.file_name().as_encoded_bytes().starts_with(TRASHED.as_bytes()) {
+            // A link of that name is not followed: what it leads to was never deleted.
+            let is_ours = entry.file_name().as_encoded_bytes().starts_with(TRASHED.as_bytes());
+            if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 continue;
             }
             match remove_all(&entry.path(), end) {
@@ -233,6 +242,8 @@ fn remove_all(path: &Path, end: Instant) -> io::Result<bool> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::super::list::tests::tree;
     use super::*;
     use crate::store::uidlist::{Found, UidList};
@@ -340,6 +351,67 @@ pub(super) mod tests {
         let (root, _tree) = tree(Layout::Maildirpp, &["..mailcote-trashed-x/cur", "..DOVECOT-TRASHED/cur"]);
         assert!(!root.path().join("..mailcote-trashed-x").exists());
         assert!(root.path().join("..DOVECOT-TRASHED").exists(), "not ours");
+        // Somebody else's directory under such a name is not emptied.
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("mail"), "mine").unwrap();
+        symlink(outside.path(), root.path().join("..mailcote-trashed-y")).unwrap();
+        Tree::open(root.path(), Layout::Maildirpp, None, false).unwrap();
+        assert!(outside.path().join("mail").exists());
+    }
+
+    #[test]
+    fn what_is_no_directory_of_the_tree_is_left_alone() {
+        for layout in LAYOUTS {
+            let (root, tree) = tree(layout, &[]);
+            tree.create(&name("A/B"), None).unwrap();
+            let outside = tempfile::tempdir().unwrap();
+            for part in ["cur", "new", "tmp"] {
+                fs::create_dir(outside.path().join(part)).unwrap();
+            }
+            fs::write(outside.path().join("cur/1:2,"), "mine").unwrap();
+            let link = if layout == Layout::Maildirpp { ".Shared" } else { "Shared" };
+            symlink(outside.path(), root.path().join(link)).unwrap();
+            let refused =
+                |result: Result<()>| assert!(matches!(result, Err(Error::Cannot(_))), "{layout:?} {result:?}");
+            refused(tree.create(&name("Shared"), None));
+            refused(tree.create(&name("Shared/x"), None));
+            refused(tree.rename(&name("A"), &name("Shared")).map(drop));
+            refused(tree.rename(&name("A/B"), &name("Shared/x/y")).map(drop));
+            tree.make_home(&[(name("Shared"), Role::Junk), (name("Sent"), Role::Sent)], &[]).unwrap();
+            assert!(matches!(tree.delete(&name("Shared")), Err(Error::NotFound)));
+            Tree::open(root.path(), layout, None, false).unwrap();
+            assert_eq!(fs::read(outside.path().join("cur/1:2,")).unwrap(), b"mine");
+            assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 3, "nothing was added");
+            assert_eq!(listed(&tree), ["INBOX", "A", "A/B", "Sent"]);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_does_not_stop_a_delete() {
+        let (root, tree) = tree(Layout::Maildirpp, &[]);
+        tree.create(&name("Junk"), Some(Role::Junk)).unwrap();
+        let here = root.path().to_owned();
+        let full = fsio::watch_steps(move |_, step| match step {
+            fsio::Step::Write(path) | fsio::Step::Create(path)
+                if path.starts_with(&here) && !path.ends_with("mailcote.tree.lock") =>
+            {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            _ => Ok(()),
+        });
+        tree.delete(&name("Junk")).unwrap();
+        let left = || fs::read_dir(root.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        assert!(!left().any(|n| n.starts_with("..")), "nothing was freed");
+        drop(full);
+        tree.create(&name("Spam"), Some(Role::Junk)).unwrap();
+    }
+
+    #[test]
+    fn a_name_is_not_another_folders_directory() {
+        let (_root, tree) = tree(Layout::Maildirpp, &[".M&APw-ll/cur", ".R&D/cur"]);
+        assert!(matches!(tree.delete(&name("M&APw-ll")), Err(Error::NotFound)));
+        tree.create(&name("M&APw-ll"), None).unwrap();
+        assert_eq!(listed(&tree), ["INBOX", "M&APw-ll", "Müll", "R&D"]);
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl Tree {
         if self.is_folder(&relative)? {
             return Ok(());
         }
+        self.has_directory(&relative)?;
         let directory = self.root.join(&relative);
         make(&directory)?;
         if self.layout == Layout::Maildirpp {

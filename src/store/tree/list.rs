@@ -7,8 +7,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::Tree;
 use super::spelling::MAILDIR;
-use super::{Tree, holds_mail};
 use crate::store::name::MAX_DEPTH;
 use crate::store::{Error, Layout, Name, Result, Role};
 
@@ -61,7 +61,7 @@ impl Tree {
 
     /// Directories below the root in which folders can come and go, or that can become folders by what is made in them.
     pub fn levels(&self) -> Result<Vec<PathBuf>> {
-        let mut levels = directories(self.root(), self.layout)?;
+        let mut levels = self.directories()?;
         if self.layout == Layout::Maildirpp {
             // Everything is in the root, but for what is half made.
             let is_whole = levels.iter().map(|level| self.is_folder(level)).collect::<Result<Vec<bool>>>()?;
@@ -75,9 +75,9 @@ impl Tree {
     pub(super) fn folders(&self) -> Result<BTreeMap<Name, PathBuf>> {
         let spelling = self.spelling();
         let mut found: BTreeMap<Name, PathBuf> = BTreeMap::new();
-        for directory in directories(self.root(), self.layout)? {
+        for directory in self.directories()? {
             // That it is a directory, and no link to one, came with its name.
-            if !holds_mail(&self.root().join(&directory))? {
+            if !self.holds_mail(&directory)? {
                 continue;
             }
             let Some(name) = spelling.name(&directory) else {
@@ -97,47 +97,47 @@ impl Tree {
         }
         Ok(found)
     }
-}
 
-/// Directories below `root` that are spelled as folders can be; whether they are is seen by what is in them.
-pub(super) fn directories(root: &Path, layout: Layout) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    match layout {
-        Layout::Maildirpp => below(root, Path::new(""), &mut found, |name| {
-            name.starts_with(b".") && name.len() > 1 && !name.starts_with(b"..")
-        })?,
-        Layout::Fs => {
-            let mut next = 0;
-            let is_level = |name: &[u8]| !name.starts_with(b".") && !MAILDIR.iter().any(|m| m.as_bytes() == name);
-            below(root, Path::new(""), &mut found, is_level)?;
-            while next < found.len() {
-                let level = found[next].clone();
-                if level.iter().count() < MAX_DEPTH {
-                    below(root, &level, &mut found, is_level)?;
+    /// Directories below the root that are spelled as folders can be; whether they are is seen by what is in them.
+    pub(super) fn directories(&self) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        match self.layout {
+            Layout::Maildirpp => self.below(Path::new(""), &mut found, |name| {
+                name.starts_with(b".") && name.len() > 1 && !name.starts_with(b"..")
+            })?,
+            Layout::Fs => {
+                let mut next = 0;
+                let is_level = |name: &[u8]| !name.starts_with(b".") && !MAILDIR.iter().any(|m| m.as_bytes() == name);
+                self.below(Path::new(""), &mut found, is_level)?;
+                while next < found.len() {
+                    let level = found[next].clone();
+                    if level.iter().count() < MAX_DEPTH {
+                        self.below(&level, &mut found, is_level)?;
+                    }
+                    next += 1;
                 }
-                next += 1;
             }
         }
+        Ok(found)
     }
-    Ok(found)
-}
 
-fn below(root: &Path, level: &Path, to: &mut Vec<PathBuf>, is_wanted: impl Fn(&[u8]) -> bool) -> Result<()> {
-    let path = root.join(level);
-    let entries = match fs::read_dir(&path) {
-        Ok(entries) => entries,
-        // Removed since its parent was read.
-        Err(e) if e.kind() == io::ErrorKind::NotFound && level != Path::new("") => return Ok(()),
-        Err(e) => return Err(Error::io(&path, e)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(|e| Error::io(&path, e))?;
-        // The kind comes with the name (d_type); a symbolic link is not a directory here.
-        if is_wanted(entry.file_name().as_bytes()) && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            to.push(level.join(OsStr::new(&entry.file_name())));
+    fn below(&self, level: &Path, to: &mut Vec<PathBuf>, is_wanted: impl Fn(&[u8]) -> bool) -> Result<()> {
+        let path = self.root.join(level);
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            // Removed since its parent was read.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && level != Path::new("") => return Ok(()),
+            Err(e) => return self.pass_over(level, Error::io(&path, e)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|e| Error::io(&path, e))?;
+            // The kind comes with the name (d_type); a symbolic link is not a directory here.
+            if is_wanted(entry.file_name().as_bytes()) && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                to.push(level.join(OsStr::new(&entry.file_name())));
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Who has which role: those that were given one; for the other roles the best of the well-known names.
@@ -158,6 +158,8 @@ fn roles(names: &BTreeSet<&Name>, given: &BTreeMap<Name, Role>) -> BTreeMap<Name
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::super::facts::Facts;
     use super::super::spelling::Charset;
     use super::*;
@@ -230,6 +232,27 @@ pub(super) mod tests {
         assert_eq!(again.spelling().charset, Charset::Utf8, "recorded");
         let (_, fs) = tree(Layout::Fs, &["a/Müll/cur"]);
         assert_eq!(fs.spelling().charset, Charset::Utf8);
+        let (_, fs) = tree(Layout::Fs, &["Fr/notiz-für-mich", "Fr/M&APw-ll/cur"]);
+        assert_eq!(fs.spelling().charset, Charset::Utf7, "notes are no folder");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_folder_and_hides_no_other() {
+        let as_nobody = nix::unistd::geteuid().is_root();
+        for (layout, hidden) in [(Layout::Maildirpp, ".rootmade"), (Layout::Fs, "lost+found")] {
+            let (root, tree) = tree(layout, &[&format!("{hidden}/cur"), ".Work/cur", "Work/cur"]);
+            fs::set_permissions(root.path().join(hidden), fs::Permissions::from_mode(0)).unwrap();
+            // Root reads everything: take the test's own rights away for a moment.
+            let nobody = as_nobody.then(|| {
+                let all = fs::Permissions::from_mode(0o777);
+                fs::set_permissions(root.path(), all).unwrap();
+                crate::store::Owner::User { uid: 65534, gid: 65534 }.assume().unwrap()
+            });
+            assert_eq!(listed(&tree), ["INBOX", "Work"].map(String::from), "{layout:?}");
+            Tree::open(root.path(), layout, None, false).unwrap();
+            drop(nobody);
+            fs::set_permissions(root.path().join(hidden), fs::Permissions::from_mode(0o700)).unwrap();
+        }
     }
 
     #[test]

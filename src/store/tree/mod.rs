@@ -4,7 +4,9 @@
 //! inside (so that a stray `.dovecot.sieve` is none, and one that lost an empty directory in a backup is one), and what another program makes or removes is seen at once. Only the
 //! spelling and the roles are kept, in `facts`. INBOX is the root itself.
 //!
-//! Symbolic links are not folders: nothing reached by a name lies outside the root.
+//! Symbolic links are not folders: nothing reached by a name lies outside the root, and what is no directory of this tree's own is neither
+//! made into a folder nor put in the place of one. A directory that its owner cannot read (a `lost+found`, one that root made) is no
+//! folder either, and a log line says so; only the root itself must be readable.
 //!
 //! `spelling` turns names into directories and back; `change` makes and removes folders and `rename` renames
 //! them, each with what it leaves if it is cut short.
@@ -30,6 +32,9 @@ pub use spelling::{Charset, Spelling};
 use super::lock::{Guard, Lock};
 use super::{DIR_MODE, Error, Layout, Name, Result};
 use crate::fsio;
+
+/// Said where a folder cannot be made, or get another name.
+const IN_THE_WAY: &str = "something that is no mailbox has this name on disk";
 
 /// The folders of one Maildir.
 #[derive(Debug)]
@@ -57,11 +62,19 @@ impl Tree {
             Some(facts) => {
                 let interrupted = facts.rename.is_some();
                 *tree.cached() = Cached { facts, seen: tree.mark() };
-                if interrupted {
-                    tree.finish_rename(&tree.lock()?)?;
+                // What cannot be finished now (a read-only disk, a directory in the way) keeps nobody out.
+                if interrupted && let Err(error) = tree.lock().and_then(|lock| tree.finish_rename(&lock)) {
+                    tracing::error!(root = %root.display(), %error, "cannot finish an interrupted rename");
                 }
             }
-            None if tree.is_folder(Path::new(""))? => tree.record(charset.map_or_else(|| tree.detect(), Ok)?)?,
+            None if tree.is_folder(Path::new(""))? => {
+                let charset = charset.map_or_else(|| tree.detect(), Ok)?;
+                match tree.mark() {
+                    None => tree.record(charset)?,
+                    // Not a file of ours: somebody may yet repair it.
+                    seen => *tree.cached() = Cached { facts: Facts { charset, ..Facts::default() }, seen },
+                }
+            }
             // A home that is only being made: there is nothing to detect.
             None => tree.cached().facts.charset = charset.unwrap_or_default(),
         }
@@ -109,11 +122,51 @@ impl Tree {
         let mut path = self.root.clone();
         for part in relative {
             path.push(part);
-            if !is_directory(&path)? {
-                return Ok(false);
+            match is_directory(&path) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(error) => return self.pass_over(relative, error),
             }
         }
-        holds_mail(&path)
+        self.holds_mail(relative)
+    }
+
+    /// Is there a `cur/` or a `new/` in the directory `relative` below the root?
+    fn holds_mail(&self, relative: &Path) -> Result<bool> {
+        let directory = self.root.join(relative);
+        let looked = is_directory(&directory.join("cur"))
+            .and_then(|has_cur| Ok(has_cur || is_directory(&directory.join("new"))?));
+        looked.or_else(|error| self.pass_over(relative, error))
+    }
+
+    /// The answer for a directory that cannot be read for want of permission: there is nothing in it. One such must not take the others along.
+    fn pass_over<T: Default>(&self, relative: &Path, error: Error) -> Result<T> {
+        match error {
+            Error::Io { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied && relative != Path::new("") =>
+            {
+                tracing::warn!(root = %self.root.display(), directory = %relative.display(),
+                    "not readable, so no mailbox: give it to its owner");
+                Ok(T::default())
+            }
+            error => Err(error),
+        }
+    }
+
+    /// Is there a directory in `relative` below the root? [`Error::Cannot`] if it, or one on the way there, is something else: a link to a
+    /// directory leads to files that are not this tree's.
+    fn has_directory(&self, relative: &Path) -> Result<bool> {
+        let mut path = self.root.clone();
+        for part in relative {
+            path.push(part);
+            match fs::symlink_metadata(&path) {
+                Ok(entry) if entry.is_dir() => {}
+                Ok(_) => return Err(Error::Cannot(IN_THE_WAY)),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Err(e) => return Err(Error::io(&path, e)),
+            }
+        }
+        Ok(true)
     }
 
     /// The facts, read again if another process has written them.
@@ -140,6 +193,17 @@ impl Tree {
         Lock::take(&self.root, Guard::Tree, self.coexist)
     }
 
+    /// The lock, for who makes, renames or removes folders: what is still to be renamed must not get mixed up with that.
+    fn lock_to_change(&self) -> Result<Lock> {
+        let lock = self.lock()?;
+        if self.facts()?.rename.is_some()
+            && let Err(error) = self.finish_rename(&lock)
+        {
+            tracing::error!(root = %self.root.display(), %error, "cannot finish an interrupted rename");
+        }
+        Ok(lock)
+    }
+
     fn cached(&self) -> MutexGuard<'_, Cached> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,8 +217,9 @@ impl Tree {
     /// A tree that we see for the first time: find out its charset.
     fn detect(&self) -> Result<Charset> {
         let mut charset = Charset::Utf7;
-        for directory in list::directories(&self.root, self.layout)? {
-            if spelling::detect(directory.iter()) == Charset::Utf8 {
+        for directory in self.directories()? {
+            // A directory of notes has a name in its owner's language, and says nothing of folders.
+            if spelling::detect(directory.iter()) == Charset::Utf8 && self.is_folder(&directory)? {
                 charset = Charset::Utf8;
             }
         }
@@ -175,11 +240,6 @@ impl Tree {
             }
         }
     }
-}
-
-/// Is there a `cur/` or a `new/` in a directory?
-fn holds_mail(directory: &Path) -> Result<bool> {
-    Ok(is_directory(&directory.join("cur"))? || is_directory(&directory.join("new"))?)
 }
 
 /// Is `path` itself a directory, not a link to one?

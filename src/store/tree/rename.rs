@@ -7,14 +7,18 @@
 //! | renaming one directory | the old name or the new | nothing to do: it is one rename |
 //! | renaming with children (Maildir++) | some under the old name, and `rename` in `mailcote.tree` | finished when the tree is next opened |
 //!
+//! An error on the way takes back what was renamed. What cannot be finished at an opening is logged, keeps nobody out, and is tried
+//! again at the next.
+//!
 //! UIDVALIDITY stays: every folder of a tree has its own, so that a name never gets an old one back (RFC 3501 section 2.3.1.1).
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 
 use super::change::Moved;
-use super::{Facts, Tree, make_all};
+use super::{Facts, IN_THE_WAY, Tree, make_all};
 use crate::fsio;
 use crate::store::lock::Lock;
 use crate::store::{Error, Layout, Name, Result};
@@ -28,23 +32,23 @@ impl Tree {
         if to.is_inbox() {
             return Err(Error::Exists);
         }
-        let lock = self.lock()?;
+        let lock = self.lock_to_change()?;
         let folders = self.folders()?;
         let moved = moves(&folders, from, to)?;
         for change in &moved {
             let target = change.to.as_ref().ok_or(Error::NotFound)?;
-            self.spelling().directory(target)?;
+            let directory = self.spelling().directory(target)?;
             if folders.contains_key(target) {
                 return Err(Error::Exists);
             }
-        }
-        // RFC 3501 section 6.3.5: superior names of the new one are made. The lock is ours alone, so `create` may not take it again.
-        if let Some(parent) = to.parent().filter(|parent| !parent.is_inbox() && !folders.contains_key(parent)) {
-            drop(lock);
-            match self.create(&parent, None) {
-                Ok(()) | Err(Error::Exists) => return self.rename(from, to),
-                Err(e) => return Err(e),
+            // fs: a level without folders may be left over; `rename_level` looks.
+            if self.has_directory(&directory)? && self.layout == Layout::Maildirpp {
+                return Err(Error::Cannot(IN_THE_WAY));
             }
+        }
+        // RFC 3501 section 6.3.5: superior names of the new one are made.
+        if let Some(parent) = to.parent().filter(|parent| !parent.is_inbox() && !folders.contains_key(parent)) {
+            self.make_levels(&lock, &folders, &parent)?;
         }
         match self.layout {
             Layout::Maildirpp => self.rename_flat(&lock, &folders, from, to, &moved)?,
@@ -67,18 +71,41 @@ impl Tree {
             facts.rename = Some((from.clone(), to.clone()));
             self.set_facts(lock, facts.clone())?;
         }
-        self.rename_directories(folders, moved)?;
+        let paths = self.paths(folders, moved)?;
+        let renamed = self.rename_directories(&paths);
+        if let Err(error) = renamed {
+            if moved.len() > 1 {
+                facts.rename = None;
+                if let Err(error) = self.set_facts(lock, facts) {
+                    tracing::error!(root = %self.root.display(), %error, "a rename that was refused stays announced");
+                }
+            }
+            return Err(error);
+        }
         self.record_moves(lock, facts, moved)
     }
 
-    fn rename_directories(&self, folders: &BTreeMap<Name, PathBuf>, moved: &[Moved]) -> Result<()> {
-        for change in moved {
-            if let (Some(old), Some(new)) = (folders.get(&change.from), &change.to) {
-                let (old, new) = (self.root.join(old), self.root.join(self.spelling().directory(new)?));
-                fsio::rename_new(&old, &new).map_err(|e| Error::io(&old, e))?;
+    /// Where folders are, and where they go.
+    fn paths(&self, folders: &BTreeMap<Name, PathBuf>, moved: &[Moved]) -> Result<Vec<(PathBuf, PathBuf)>> {
+        let pairs = moved.iter().filter_map(|change| folders.get(&change.from).zip(change.to.as_ref()));
+        pairs.map(|(old, new)| Ok((self.root.join(old), self.root.join(self.spelling().directory(new)?)))).collect()
+    }
+
+    /// All of them, for good, or none.
+    fn rename_directories(&self, paths: &[(PathBuf, PathBuf)]) -> Result<()> {
+        let mut done = 0;
+        let renamed = paths.iter().try_for_each(|(old, new)| {
+            fsio::rename_new(old, new).map_err(|e| Error::io(old, e))?;
+            done += 1;
+            Ok(())
+        });
+        renamed.and_then(|()| fsio::sync_dir(&self.root).map_err(|e| Error::io(&self.root, e))).inspect_err(|_| {
+            for (old, new) in paths[..done].iter().rev() {
+                if let Err(error) = fsio::rename_new(new, old) {
+                    tracing::error!(path = %new.display(), %error, "cannot take back a rename that failed half-way");
+                }
             }
-        }
-        fsio::sync_dir(&self.root).map_err(|e| Error::io(&self.root, e))
+        })
     }
 
     /// fs: one directory has all of it.
@@ -103,7 +130,7 @@ impl Tree {
         fsio::rename_new(&old, &new).map_err(|e| Error::io(&old, e))?;
         self.sync_above(&new)?;
         self.sync_above(&old)?;
-        self.remove_empty_levels(&old)?;
+        self.remove_empty_levels(&old);
         self.record_moves(lock, self.facts()?, moved)
     }
 
@@ -129,7 +156,9 @@ impl Tree {
         let folders = self.folders()?;
         let mut moved = moves(&folders, &from, &to).unwrap_or_default();
         moved.retain(|change| {
-            let taken = change.to.as_ref().is_some_and(|to| folders.contains_key(to));
+            let directory = change.to.as_ref().and_then(|to| self.spelling().directory(to).ok());
+            // By a folder, or by whatever else has that name.
+            let taken = directory.is_none_or(|to| fs::symlink_metadata(self.root.join(to)).is_ok());
             if taken {
                 tracing::error!(root = %self.root.display(), folder = %change.from, "cannot be renamed: name is taken");
             }
@@ -142,7 +171,7 @@ impl Tree {
                 all.push(Moved { from: name.clone(), to: Some(new) });
             }
         }
-        self.rename_directories(&folders, &moved)?;
+        self.rename_directories(&self.paths(&folders, &moved)?)?;
         self.record_moves(lock, facts, &all)
     }
 }
@@ -167,8 +196,6 @@ fn moved_name(name: &Name, from: &Name, to: &Name) -> Option<Name> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::super::change::tests::{LAYOUTS, deliver, has_message, listed, name, uid_validity};
     use super::super::list::tests::tree;
     use super::*;
@@ -235,5 +262,46 @@ mod tests {
         let facts = Facts::read(root.path()).unwrap().unwrap();
         assert_eq!(facts.rename, None);
         assert_eq!(facts.roles, [(name("X/E"), Role::Sent), (name("X/F"), Role::Junk)].into());
+    }
+
+    #[test]
+    fn a_rename_that_fails_half_way_changes_nothing() {
+        let (root, tree) = tree(Layout::Maildirpp, &[]);
+        tree.create(&name("A/B"), None).unwrap();
+        // What has a child's new name is no folder.
+        fs::write(root.path().join(".New.B"), "notes").unwrap();
+        assert!(matches!(tree.rename(&name("A"), &name("New")), Err(Error::Cannot(_))));
+        fs::remove_file(root.path().join(".New.B")).unwrap();
+        let here = root.path().join(".New.B");
+        let failing = fsio::watch_steps(move |_, step| match step {
+            fsio::Step::Rename(_, to) if *to == here => Err(io::ErrorKind::StorageFull.into()),
+            _ => Ok(()),
+        });
+        assert!(matches!(tree.rename(&name("A"), &name("New")), Err(Error::Full(_))));
+        drop(failing);
+        assert_eq!(listed(&tree), ["INBOX", "A", "A/B"]);
+        assert_eq!(Facts::read(root.path()).unwrap().unwrap().rename, None);
+        tree.rename(&name("A"), &name("New")).unwrap();
+    }
+
+    #[test]
+    fn an_interrupted_rename_that_cannot_be_finished_keeps_nobody_out() {
+        let (root, tree) = tree(Layout::Maildirpp, &[]);
+        tree.create(&name("A/B"), None).unwrap();
+        let mut facts = Facts::read(root.path()).unwrap().unwrap();
+        facts.rename = Some((name("A"), name("X")));
+        facts.write(root.path()).unwrap();
+        let here = root.path().to_owned();
+        let failing = fsio::watch_steps(move |_, step| match step {
+            step if step.path().starts_with(&here) => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+            _ => Ok(()),
+        });
+        let again = Tree::open(root.path(), Layout::Maildirpp, None, false).unwrap();
+        assert_eq!(listed(&again), ["INBOX", "A", "A/B"]);
+        drop(failing);
+        // A thing in the way stays, and its folder keeps the old name.
+        fs::write(root.path().join(".X.B"), "notes").unwrap();
+        let again = Tree::open(root.path(), Layout::Maildirpp, None, false).unwrap();
+        assert_eq!(listed(&again), ["INBOX", "A?", "A/B", "X"]);
     }
 }

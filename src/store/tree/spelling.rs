@@ -65,11 +65,13 @@ impl Spelling {
         self.join(name, &parts)
     }
 
-    /// The directory of `name` if its text stood on disk as it is; `None` where that is the same as [`Spelling::directory`].
+    /// The directory of `name` if its text stood on disk as it is; `None` where that is the same as [`Spelling::directory`], or where that
+    /// directory is the spelling of another name: one folder must not have two.
     pub fn literal(self, name: &Name) -> Option<PathBuf> {
         let parts: Vec<String> = name.parts().map(String::from).collect();
         let literal = self.join(name, &parts).ok()?;
-        (self.directory(name).ok()? != literal).then_some(literal)
+        let is_ours = self.read_levels(&parts).is_some_and(|read| read == *name);
+        (is_ours && self.directory(name).ok()? != literal).then_some(literal)
     }
 
     fn join(self, name: &Name, parts: &[String]) -> Result<PathBuf> {
@@ -223,6 +225,7 @@ mod tests {
         let literal = pp.literal(&Name::parse("R&D").unwrap());
         assert_eq!(literal.as_deref(), Some(Path::new(".R&D")));
         assert_eq!(pp.literal(&Name::parse("Work").unwrap()), None);
+        assert_eq!(pp.literal(&Name::parse("M&APw-ll").unwrap()), None, "the directory of Müll");
     }
 
     #[test]
