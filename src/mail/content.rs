@@ -3,10 +3,15 @@
 //! Values are kept as written, folds removed, nothing decoded: that is what BODYSTRUCTURE wants (RFC 3501
 //! section 7.4.2). Where a field is there twice the first counts. Nothing is refused: a field that cannot be read is
 //! as if absent (for Content-Type, RFC 2045 section 5.2 says so), and a parameter that cannot be read is passed
-//! over up to the next semicolon. Sizes are bounded by the header block that is given ([`super::scan::MAX_HEADER`]).
+//! over up to the next semicolon. Sizes are bounded by the header block that is given ([`super::scan::MAX_HEADER`]), numbers by
+//! [`MAX_VALUES`]: what comes behind so many is not read.
 
 use super::header::{self, Field};
 use super::lex::{Lexer, is_token};
+
+/// Parameters (pieces of RFC 2231 counted each) or languages of one field. A file name in so many pieces would be longer than any
+/// file system takes; each costs memory many times its letters.
+pub const MAX_VALUES: usize = 1000;
 
 /// A parameter, `charset=utf-8`. The pieces of RFC 2231 continuations are joined; a name ends with `*` if its value is
 /// percent-encoded by RFC 2231.
@@ -93,6 +98,13 @@ impl Content {
         if is_mime { content } else { Content::default() }
     }
 
+    /// Parameters and languages: what takes more memory than its letters.
+    pub fn values(&self) -> usize {
+        let media = self.media.as_ref().map_or(0, |media| media.params.len());
+        let disposition = self.disposition.as_ref().map_or(0, |disposition| disposition.params.len());
+        media + disposition + self.languages.len()
+    }
+
     fn take(&mut self, name: &[u8], field: &Field<'_>) {
         let text = |slot: &mut Option<Vec<u8>>| {
             slot.get_or_insert_with(|| field.unfolded().into_owned());
@@ -164,7 +176,7 @@ fn languages(value: &[u8]) -> Vec<Vec<u8>> {
             return tags;
         }
         tags.push(tag.to_vec());
-        if !lexer.eat(b',') {
+        if !lexer.eat(b',') || tags.len() == MAX_VALUES {
             return tags;
         }
     }
@@ -174,7 +186,7 @@ fn languages(value: &[u8]) -> Vec<Vec<u8>> {
 fn params(lexer: &mut Lexer<'_>) -> Vec<Param> {
     let mut plain = Vec::new();
     let mut pieces = Vec::new();
-    while !lexer.is_at_end() {
+    while !lexer.is_at_end() && plain.len() + pieces.len() < MAX_VALUES {
         lexer.run(|b| b != b';');
         lexer.skip();
         lexer.cfws();

@@ -3,10 +3,13 @@
 //! Nothing is decoded and nothing is refused. White space inside a text is one space, so that folds do not show. Where
 //! Date, Subject, In-Reply-To or Message-ID are there twice the last counts, as in Dovecot; address fields that are
 //! there twice are taken together, so that no second From hides behind the first. Sender and Reply-To that name
-//! nobody are From.
+//! nobody are From. At most [`MAX_ADDRESSES`] are read.
 
 use super::address_list::{self, Mailbox};
 use super::header::{self, Field};
+
+/// Addresses of all fields together. A header block that is looked at ([`super::scan::MAX_HEADER`]) has no room for more that are real.
+pub const MAX_ADDRESSES: usize = 20_000;
 
 /// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,9 +20,9 @@ pub struct Envelope {
     pub subject: Option<Vec<u8>>,
     /// From.
     pub from: Vec<Mailbox>,
-    /// Sender, or From.
+    /// Sender as it stands; see [`Envelope::senders`].
     pub sender: Vec<Mailbox>,
-    /// Reply-To, or From.
+    /// Reply-To as it stands; see [`Envelope::reply_tos`].
     pub reply_to: Vec<Mailbox>,
     /// To.
     pub to: Vec<Mailbox>,
@@ -40,16 +43,31 @@ impl Envelope {
         for field in header::fields(block) {
             envelope.take(&field);
         }
-        if envelope.sender.is_empty() {
-            envelope.sender.clone_from(&envelope.from);
-        }
-        if envelope.reply_to.is_empty() {
-            envelope.reply_to.clone_from(&envelope.from);
-        }
         envelope
     }
 
+    /// Sender, or From.
+    pub fn senders(&self) -> &[Mailbox] {
+        if self.sender.is_empty() { &self.from } else { &self.sender }
+    }
+
+    /// Reply-To, or From.
+    pub fn reply_tos(&self) -> &[Mailbox] {
+        if self.reply_to.is_empty() { &self.from } else { &self.reply_to }
+    }
+
+    /// How many are in it.
+    pub fn addresses(&self) -> usize {
+        [&self.from, &self.sender, &self.reply_to, &self.to, &self.cc, &self.bcc].iter().map(|list| list.len()).sum()
+    }
+
     fn take(&mut self, field: &Field<'_>) {
+        let room = MAX_ADDRESSES.saturating_sub(self.addresses());
+        let add = |list: &mut Vec<Mailbox>, field: &Field<'_>| {
+            let found = address_list::parse(field.value());
+            let most = address_list::MAX_ADDRESSES.saturating_sub(list.len()).min(room);
+            list.extend(found.into_iter().take(most));
+        };
         match field.name.to_ascii_lowercase().as_slice() {
             b"date" => self.date = Some(text(field)),
             b"subject" => self.subject = Some(text(field)),
@@ -68,11 +86,6 @@ impl Envelope {
 
 fn text(field: &Field<'_>) -> Vec<u8> {
     header::squeeze(field.value())
-}
-
-fn add(list: &mut Vec<Mailbox>, field: &Field<'_>) {
-    list.extend(address_list::parse(field.value()));
-    list.truncate(address_list::MAX_ADDRESSES);
 }
 
 #[cfg(test)]
@@ -94,7 +107,14 @@ mod tests {
     fn nobody_hides_behind_the_first_from() {
         let e = Envelope::parse(b"From: a@b\nSender: \nFrom: c@d\nReply-To: e@f\n\n");
         assert_eq!(e.from.len(), 2);
-        assert_eq!(e.sender, e.from);
-        assert_eq!(e.reply_to[0].mailbox.as_deref(), Some(&b"e"[..]));
+        assert_eq!(e.senders(), e.from);
+        assert_eq!(e.reply_tos()[0].mailbox.as_deref(), Some(&b"e"[..]));
+    }
+
+    #[test]
+    fn addresses_are_bounded_in_all_fields_together() {
+        let block = format!("From: {0}\nTo: {0}\nCc: {0}\nFrom: {0}\n\n", "a,".repeat(30_000));
+        let e = Envelope::parse(block.as_bytes());
+        assert_eq!((e.addresses(), e.from.len()), (MAX_ADDRESSES, address_list::MAX_ADDRESSES));
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! [`Scanner`] is fed the file block by block and gives a [`Tree`]. It decodes nothing and keeps nothing but
 //! one header block at a time, so its memory does not grow with the message: at most [`MAX_HEADER`] for the header in hand,
-//! [`MAX_PARTS`] parts, and [`MAX_KEPT`] of field values. Lines may end with LF, as on our disk, or CRLF.
+//! [`MAX_PARTS`] parts, [`MAX_KEPT`] of field values, and [`MAX_VALUES`] addresses, parameters and languages, which take up to a hundred
+//! times their letters. Lines may end with LF, as on our disk, or CRLF.
 //!
-//! Nothing is refused. What passes a limit is opaque: a part nested too deep has no parts, a multipart with too many ends
-//! early. Broken structure is read as Dovecot 2.3 reads it, since that is what clients have learned to live
+//! Nothing is refused. What passes a limit is opaque: a part nested too deep has no parts, one whose fields are too many has no fields, a
+//! multipart with too many parts ends early. Only the message's own fields are always there. Broken structure is read as Dovecot 2.3 reads it, since that is what clients have learned to live
 //! with: a boundary line is one that begins with the boundary, a multipart without an end reaches to the boundary
 //! of the one around it or to the end, a boundary among header fields ends the header. There is no recursion: a stack of
 //! open boundaries, at most [`MAX_DEPTH`] high, is all that nesting costs.
@@ -28,6 +29,8 @@ pub const MAX_PARTS: usize = 10_000;
 pub const MAX_HEADER: usize = 256 * 1024;
 /// Bytes of header blocks whose fields are kept, in the whole tree; parts beyond are not made.
 pub const MAX_KEPT: usize = 8 * 1024 * 1024;
+/// Addresses, parameters and languages that are kept, in the whole tree. A real digest of a thousand messages has some thousand.
+pub const MAX_VALUES: usize = 20_000;
 /// Bytes of a boundary. RFC 2046 section 5.1.1 allows 70; a line has at most 998.
 const MAX_BOUNDARY: usize = 998;
 /// Bytes of a line's beginning that must be seen to know whether it is a boundary: `--`, boundary, `--`, CRLF.
@@ -64,6 +67,8 @@ pub struct Scanner {
     header: Vec<u8>,
     /// Bytes of all headers whose fields were kept.
     kept: usize,
+    /// Addresses, parameters and languages in them.
+    values: usize,
     /// Beginning of a line that was cut by the end of a block.
     head: Vec<u8>,
     /// Past the beginning of a line?
@@ -94,6 +99,7 @@ impl Scanner {
             open: Vec::new(),
             header: Vec::new(),
             kept: 0,
+            values: 0,
             head: Vec::new(),
             in_line: false,
             at: Position::default(),
@@ -262,8 +268,7 @@ impl Scanner {
         self.end_header_early();
         let multipart = self.open[level].part;
         self.close_up_to(Some(multipart), self.before_line_end);
-        let enough = self.parts.len() >= MAX_PARTS || self.kept >= MAX_KEPT;
-        if is_last || enough {
+        if is_last || self.is_full() {
             self.open.truncate(level);
             self.state = State::BoundaryAtEnd;
         } else {
@@ -316,10 +321,17 @@ impl Scanner {
         part.header.end = self.at;
         part.body = Span { start: self.at, end: self.at };
         part.content = Content::parse(&self.header, in_multipart);
+        self.values += part.content.values();
         if self.wants_envelopes && part.envelope.is_some() {
-            part.envelope = Some(Box::new(Envelope::parse(&self.header)));
+            let envelope = Box::new(Envelope::parse(&self.header));
+            self.values += envelope.addresses();
+            part.envelope = Some(envelope);
         }
         self.kept += self.header.len();
+        if self.values > MAX_VALUES && self.current > 0 {
+            return self.forget_fields();
+        }
+        let part = &self.parts[self.current];
         let has_type = header::find(&self.header, "Content-Type").next().is_some();
         self.header.clear();
 
@@ -331,7 +343,7 @@ impl Scanner {
             None if in_digest && !has_type => Shape::Message,
             _ => Shape::Leaf,
         };
-        let full = part.depth + 1 >= MAX_DEPTH || self.parts.len() >= MAX_PARTS || self.kept >= MAX_KEPT;
+        let full = part.depth + 1 >= MAX_DEPTH || self.is_full();
         self.parts[self.current].shape = if full && shape != Shape::Leaf { Shape::Opaque } else { shape };
         self.state = State::Body;
         match self.parts[self.current].shape {
@@ -342,6 +354,26 @@ impl Scanner {
             Shape::Multipart => self.open_multipart(),
             Shape::Leaf | Shape::Opaque => {}
         }
+    }
+
+    /// Is there room for no more parts?
+    fn is_full(&self) -> bool {
+        self.parts.len() >= MAX_PARTS || self.kept >= MAX_KEPT || self.values >= MAX_VALUES
+    }
+
+    /// The part whose header ends here says more than is kept: it is opaque, or what it is the message of.
+    fn forget_fields(&mut self) {
+        self.header.clear();
+        self.state = State::Body;
+        if self.parent_is(Shape::Message) {
+            // The newest of all parts, and without parts: nothing was read behind its header.
+            let embedded = self.parts.pop();
+            self.current = embedded.and_then(|part| part.parent).unwrap_or(0);
+            self.parts[self.current].children.clear();
+        } else {
+            self.parts[self.current].content = Content::default();
+        }
+        self.parts[self.current].shape = Shape::Opaque;
     }
 
     /// A boundary or the end of the message comes before the empty line.

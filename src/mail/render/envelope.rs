@@ -10,7 +10,8 @@ pub fn write(out: &mut Vec<u8>, envelope: &Envelope) {
     nstring(out, envelope.date.as_deref());
     out.push(b' ');
     nstring(out, envelope.subject.as_deref());
-    for list in [&envelope.from, &envelope.sender, &envelope.reply_to, &envelope.to, &envelope.cc, &envelope.bcc] {
+    let (senders, reply_tos) = (envelope.senders(), envelope.reply_tos());
+    for list in [&envelope.from, senders, reply_tos, &envelope.to, &envelope.cc, &envelope.bcc] {
         out.push(b' ');
         addresses(out, list);
     }

@@ -138,6 +138,52 @@ fn a_header_past_the_limit_still_has_its_length() {
     assert_eq!((envelope.subject.is_some(), envelope.date.is_some()), (true, false));
 }
 
+/// What a mail of some megabytes may cost does not grow with the addresses and parameters that fit into it.
+#[test]
+fn fields_do_not_take_more_memory_than_is_meant() {
+    let values = |tree: &Tree| -> usize {
+        let of = |part: &Part| part.content.values() + part.envelope.as_ref().map_or(0, |e| e.addresses());
+        tree.parts().iter().map(of).sum()
+    };
+    let many = "a,".repeat(MAX_HEADER / 2 - 20);
+    let digest = format!(
+        "Content-Type: multipart/digest; boundary=x\n\n{}--x--\n",
+        format!("--x\n\nFrom: {many}\n\nb\n").repeat(8)
+    );
+    let tree = Tree::of(digest.as_bytes());
+    assert!(values(&tree) <= MAX_VALUES + 2, "{}", values(&tree));
+    let shapes: Vec<_> = tree.children(tree.root()).map(|part| part.shape).collect();
+    assert_eq!(shapes, [Shape::Message, Shape::Opaque]);
+    let last = tree.children(tree.root()).last().unwrap();
+    assert!(last.body.wire_size() > MAX_HEADER as u64 / 2 && last.children.is_empty());
+    assert_eq!(
+        Tree::from_parts(
+            tree.parts()
+                .iter()
+                .cloned()
+                .map(|mut p| {
+                    p.children.clear();
+                    p
+                })
+                .collect()
+        ),
+        Some(tree)
+    );
+
+    let many = ";a=b".repeat(MAX_HEADER / 8);
+    let part = format!(
+        "--x\nContent-Type: text/plain{many}\nContent-Disposition: inline{many}\nContent-Language: {}\n\nb\n",
+        "a,".repeat(9000)
+    );
+    let mixed = format!("{MIXED}{}--x--\n", part.repeat(20));
+    let tree = Tree::of(mixed.as_bytes());
+    assert!(values(&tree) <= MAX_VALUES, "{}", values(&tree));
+    assert_eq!(tree.parts().last().unwrap().shape, Shape::Opaque);
+    // The message's own fields are there, however many.
+    let tree = Tree::of(format!("From: {0}\nTo: {0}\n{MIXED}--x\n\na\n--x--\n", "a,".repeat(10_000)).as_bytes());
+    assert_eq!((values(&tree), tree.parts().len()), (20_001, 1));
+}
+
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
         "\n",

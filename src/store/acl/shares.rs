@@ -193,6 +193,8 @@ fn walk(root: &Path) -> Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&dir) {
             Ok(entries) => entries,
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            // No folder of its owner's.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied && dir != root => continue,
             Err(e) => return Err(Error::io(&dir, e)),
         };
         for entry in entries.flatten() {

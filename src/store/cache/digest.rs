@@ -2,14 +2,17 @@
 //!
 //! The head costs one read of the beginning; the body is scanned by blocks, so that a big message costs no memory, up to
 //! [`MAX_DIGESTED`] bytes: beyond, whoever needs it reads it in steps. Reads only; fails as reading the file fails.
+//!
+//! Owns the doubt about files that somebody may still be writing ([`is_settled`]): other programs need not write to `tmp/` first.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::coding::{put, put_bytes};
 use super::facts::{Facts, NONE, Piece, SortKeys};
 use super::{KEPT_FIELDS, MAX_DIGESTED, tree};
+use crate::clock;
 use crate::mail::address_list::Mailbox;
 use crate::mail::envelope::Envelope;
 use crate::mail::part::Tree;
@@ -32,6 +35,20 @@ pub(crate) struct Digest {
     pub(crate) body: Option<Piece>,
     /// Bytes that were read for it.
     pub(crate) read: u64,
+    /// Was the file at rest?
+    pub(crate) is_settled: bool,
+}
+
+/// Age from which a file is believed to be whole, in seconds: no program pauses longer while it writes a message.
+const SETTLED: i64 = 60;
+
+/// Is what was read of a file, which was as `before` said, what it will say tomorrow? Not if it was written to within the last minute, or
+/// while it was read. Whose name tells its size needs no such doubt.
+pub(crate) fn is_settled(file: &File, before: &Metadata) -> io::Result<bool> {
+    let now = file.metadata()?;
+    let is_same = (now.len(), now.mtime(), now.mtime_nsec()) == (before.len(), before.mtime(), before.mtime_nsec());
+    // A time to come is no sign of haste: mail has what date its sender likes.
+    Ok(is_same && (clock::unix() - now.mtime()).abs() >= SETTLED)
 }
 
 impl Digest {
@@ -64,7 +81,7 @@ pub(crate) fn read(file: &File, wants_body: bool, buffer: &mut Vec<u8>) -> io::R
     let head = head(&buffer[..header], header < MAX_HEADER, &envelope, size, date);
     let body = if whole { Some(scan(file, size, date, buffer)?) } else { None };
     let read = if whole { size } else { buffer.len() as u64 };
-    Ok(Digest { head: Some(head), body, read })
+    Ok(Digest { head: Some(head), body, read, is_settled: is_settled(file, &meta)? })
 }
 
 /// Have `want` bytes of the beginning in `buffer`, or all there are.

@@ -155,8 +155,12 @@ impl Mailbox {
     /// Read these messages' files, show the cache, and keep what was found for the visitor.
     fn fill(&self, tour: &mut Tour, uids: &[u32], budget: &mut u64) -> Result<()> {
         tour.fresh = self.read_files(uids, tour.wants.needs_body(), budget)?;
-        let known: Vec<(u32, &Digest)> =
-            tour.fresh.iter().filter_map(|(uid, digest)| Some((*uid, digest.as_ref().ok()?))).collect();
+        // Of a file that somebody may still be writing only the visitor learns, now. One whose name tells its size is believed by that.
+        let is_whole = |uid: u32, digest: &Digest| {
+            digest.is_settled || self.identify(uid).is_some_and(|(_, named_size)| named_size.is_some())
+        };
+        let read = tour.fresh.iter().filter_map(|(uid, digest)| Some((*uid, digest.as_ref().ok()?)));
+        let known: Vec<(u32, &Digest)> = read.filter(|(uid, digest)| is_whole(*uid, digest)).collect();
         if known.is_empty() || self.is_read_only() {
             return Ok(());
         }

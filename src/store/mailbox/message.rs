@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use nix::fcntl::OFlag;
 
+use super::super::cache::digest::is_settled;
 use super::super::filename::{self, MessageName};
 use super::super::uidlist::{Record, is_guid};
 use super::super::{Error, Result};
@@ -35,14 +36,18 @@ impl Mailbox {
         })
     }
 
-    /// RFC822.SIZE: size with CRLF line ends. From the name or the uidlist; else counted once and remembered.
+    /// RFC822.SIZE: size with CRLF line ends. From the name or the uidlist; else counted once and remembered, as soon as the file is at rest.
     pub fn wire_size(&self, uid: u32) -> Result<u64> {
-        let known = self.state().get(uid).map(|(_, entry)| known_size(entry)).ok_or(Error::Gone)?;
-        if let Some(size) = known {
-            return Ok(size);
-        }
-        let size = count(self.open(uid)?).map_err(|e| Error::io(&self.dir, e))?;
-        if let Some(entry) = self.write_state().table.entry_mut(uid) {
+        let of_name = |entry: &Entry| MessageName::parse(&entry.name).and_then(|name| name.size());
+        let known = self.state().get(uid).map(|(_, entry)| (known_size(entry), of_name(entry))).ok_or(Error::Gone)?;
+        let (None, named) = known else { return Ok(known.0.unwrap_or_default()) };
+        let file = self.open(uid)?;
+        let counted = file.metadata().and_then(|before| {
+            let size = count(&file)?;
+            Ok((size, named == Some(before.len()) || is_settled(&file, &before)?))
+        });
+        let (size, is_whole) = counted.map_err(|e| Error::io(&self.dir, e))?;
+        if is_whole && let Some(entry) = self.write_state().table.entry_mut(uid) {
             let mut record = Record { uid, base: Box::default(), fields: entry.fields.take() };
             record.set_field(b'W', size.to_string().as_bytes());
             entry.fields = record.fields;
@@ -184,6 +189,8 @@ fn guid_digest(guid: &[u8]) -> String {
 
 pub(super) fn known_size(entry: &Entry) -> Option<u64> {
     let in_name = MessageName::parse(&entry.name).and_then(|name| name.wire_size());
+    // RFC 9051 section 9, number64: a client need not understand a greater one, and no file has so many bytes.
+    let in_name = in_name.filter(|size| i64::try_from(*size).is_ok());
     in_name.or_else(|| Record { uid: 0, base: Box::default(), fields: entry.fields.clone() }.number(b'W'))
 }
 

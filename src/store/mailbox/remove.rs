@@ -2,7 +2,8 @@
 //!
 //! Files are unlinked one by one, the directories synced once, the journal told, and only then do sessions see it. A message that another
 //! program renamed meanwhile is looked for again; one that it removed is expunged all the same. On an error in the middle, what was removed
-//! is finished and shown, and the error returned. What other sessions may still ask for goes to `tmp/` first, see [`super::kept`].
+//! is finished and shown, and the error returned. What other sessions may still ask for goes to `tmp/` first, see [`super::kept`]; where it
+//! cannot go there (a directory that must grow on a full disk) it goes away at once, and a session that asks is told so.
 
 use std::collections::HashSet;
 use std::io;
@@ -113,11 +114,13 @@ impl Mailbox {
                 Some((message, entry)) if message.flags.has(only) => (self.path(entry.place, &entry.name), entry.place),
                 _ => return Ok(None),
             };
-            let result = if must_keep {
-                let to = self.kept_path();
-                fsio::rename_new(&path, &to).map(|()| kept.push((uid, to)))
-            } else {
-                self.process.leavings.unlink(&path)
+            let aside = must_keep.then(|| self.kept_path()).filter(|to| fsio::rename_new(&path, to).is_ok());
+            let result = match aside {
+                Some(to) => {
+                    kept.push((uid, to));
+                    Ok(())
+                }
+                None => self.process.leavings.unlink(&path),
             };
             match result {
                 Ok(()) => return Ok(Some(place)),

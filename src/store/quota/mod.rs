@@ -297,6 +297,11 @@ fn each_size(dir: &Path, mut add: impl FnMut(u64)) -> Result<()> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // Not its owner's to read, so not his mail: no reason to refuse him all other mail.
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!(path = %dir.display(), "not readable, so not counted");
+            return Ok(());
+        }
         Err(e) => return Err(Error::io(dir, e)),
     };
     for entry in entries {

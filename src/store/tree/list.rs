@@ -245,7 +245,8 @@ pub(super) mod tests {
             // Root reads everything: take the test's own rights away for a moment.
             let nobody = as_nobody.then(|| {
                 let all = fs::Permissions::from_mode(0o777);
-                fs::set_permissions(root.path(), all).unwrap();
+                fs::set_permissions(root.path(), all.clone()).unwrap();
+                fs::set_permissions(root.path().join("mailcote.tree"), all).unwrap();
                 crate::store::Owner::User { uid: 65534, gid: 65534 }.assume().unwrap()
             });
             assert_eq!(listed(&tree), ["INBOX", "Work"].map(String::from), "{layout:?}");

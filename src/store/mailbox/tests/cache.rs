@@ -283,3 +283,32 @@ fn sizes_of_what_is_kept() {
     let each = fs::metadata(inbox.dir.join(FILE)).unwrap().len() / 300;
     assert!(each < 1_400, "{each} bytes a message");
 }
+
+#[test]
+fn what_is_still_being_written_is_not_kept() {
+    let fixture = Fixture::new();
+    let inbox = fixture.inbox();
+    // As `cp` into new/ does it, with a client that looks at once.
+    let path = fixture.maildir().join("new/1.slow");
+    let mut file = fs::File::create(&path).unwrap();
+    inbox.refresh().unwrap();
+    assert_eq!((inbox.wire_size(1).unwrap(), seen(&inbox, &[1]).len()), (0, 1));
+    std::io::Write::write_all(&mut file, message(1).as_bytes()).unwrap();
+    let whole = message(1).replace('\n', "\r\n").len() as u64;
+    let check = |inbox: &Mailbox| {
+        assert_eq!(inbox.wire_size(1).unwrap(), whole);
+        assert!(seen(inbox, &[1])[0].contains("NUMBER 1"));
+        seen(inbox, &[1])
+    };
+    let lines = check(&inbox);
+    assert!(!inbox.dir.join(FILE).exists(), "not kept yet");
+    drop(inbox);
+    let fixture = fixture.restart();
+    check(&fixture.inbox());
+    // At rest it is.
+    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(61)).unwrap();
+    check(&fixture.inbox());
+    assert!(fixture.inbox().dir.join(FILE).exists());
+    fs::write(&path, "").unwrap();
+    assert_eq!(check(&fixture.inbox()).len(), lines.len(), "from the cache");
+}

@@ -77,10 +77,12 @@ impl Fixture {
         self.store.deliver(self.draft(text), &Name::inbox()).unwrap();
     }
 
-    /// What another program does: write to tmp/, rename.
+    /// What another program did a while ago: write to tmp/, rename.
     pub(super) fn drop_in(&self, sub: &str, name: &str, text: &str) {
         let tmp = self.maildir().join("tmp").join(name);
         fs::write(&tmp, text).unwrap();
+        let file = fs::File::options().write(true).open(&tmp).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(3600)).unwrap();
         fs::rename(tmp, self.maildir().join(sub).join(name)).unwrap();
     }
 
