@@ -2,7 +2,7 @@
 //!
 //! Lines of `<number> <name>`; names are equal in any case. A letter that a file name has and the table has not is
 //! shown as `unknown-<number>`, as Dovecot does, and stays in the file name; so is one whose name is no atom of IMAP: it
-//! keeps its line, and a client that was told it would lose its place in the response. Keywords past the 26th have no letter: they
+//! keeps its line, byte for byte, and a client that was told it would lose its place in the response. Keywords past the 26th have no letter: they
 //! live in the journal, as numbers 26 to 127.
 //!
 //! Changed only under the folder's [`Lock`], by a new file that replaces the old, whose modification time is at least a whole
@@ -32,10 +32,13 @@ pub const MAX_NAME: usize = 255;
 /// Bytes of the file that are read: 26 names of the greatest length, many times over.
 const MAX_FILE: u64 = 64 << 10;
 
+/// What stands behind each number: somebody's bytes, not always text.
+type Names = [Option<Box<[u8]>>; LETTERS];
+
 /// The table, with what tells us that the file has changed.
 #[derive(Debug, Clone, Default)]
 pub struct Keywords {
-    names: [Option<String>; LETTERS],
+    names: Names,
     /// Inode, whole and nanoseconds of the modification time, size; `None` if there was no file.
     seen: Option<(u64, i64, i64, u64)>,
 }
@@ -53,7 +56,7 @@ impl Keywords {
         let seen = Some(mark(&file.metadata().map_err(fail)?));
         let mut bytes = Vec::new();
         io::Read::read_to_end(&mut io::Read::take(&mut file, MAX_FILE), &mut bytes).map_err(fail)?;
-        Ok(Keywords { names: parse(&String::from_utf8_lossy(&bytes)), seen })
+        Ok(Keywords { names: parse(&bytes), seen })
     }
 
     /// Has somebody replaced the file since it was read? One stat.
@@ -63,7 +66,7 @@ impl Keywords {
 
     /// The name of a number, if it has one that a client can be told.
     pub fn name(&self, number: usize) -> Option<&str> {
-        self.names.get(number)?.as_deref().filter(|name| is_atom(name))
+        std::str::from_utf8(self.names.get(number)?.as_deref()?).ok().filter(|name| is_atom(name))
     }
 
     /// The name to show for a letter that is in use: its own, or `unknown-<number>`.
@@ -73,7 +76,8 @@ impl Keywords {
 
     /// The number of `name`, in any case of its letters; also of the `unknown-<number>` of a nameless letter.
     pub fn find(&self, name: &str) -> Option<usize> {
-        let named = self.names.iter().position(|n| n.as_ref().is_some_and(|n| n.eq_ignore_ascii_case(name)));
+        let is_it = |known: &Box<[u8]>| known.eq_ignore_ascii_case(name.as_bytes());
+        let named = self.names.iter().position(|known| known.as_ref().is_some_and(is_it));
         named.or_else(|| {
             let number: usize = name.to_ascii_lowercase().strip_prefix("unknown-")?.parse().ok()?;
             (number < LETTERS && self.name(number).is_none()).then_some(number)
@@ -90,7 +94,7 @@ impl Keywords {
             return None;
         }
         let free = (0..LETTERS).find(|n| self.names[*n].is_none() && used & 1 << n == 0)?;
-        self.names[free] = Some(name.into());
+        self.names[free] = Some(name.as_bytes().into());
         Some(free)
     }
 
@@ -101,16 +105,18 @@ impl Keywords {
         if !lock.is_ours() {
             return Err(Error::Locked(path));
         }
-        let mut text = String::new();
+        let mut text = Vec::new();
         for (number, name) in self.names.iter().enumerate() {
             if let Some(name) = name {
-                text.push_str(&format!("{number} {name}\n"));
+                text.extend_from_slice(format!("{number} ").as_bytes());
+                text.extend_from_slice(name);
+                text.push(b'\n');
             }
         }
         let later = self.seen.and_then(|seen| u64::try_from(seen.1).ok()).unwrap_or(0) + 1;
         // A file system can hold a time that no clock can show.
         let later = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(later)).unwrap_or(SystemTime::UNIX_EPOCH);
-        let file = fsio::replace_dated(&path, text.as_bytes(), mode, SystemTime::now().max(later)).map_err(fail)?;
+        let file = fsio::replace_dated(&path, &text, mode, SystemTime::now().max(later)).map_err(fail)?;
         self.seen = Some(mark(&file.metadata().map_err(fail)?));
         Ok(())
     }
@@ -125,11 +131,13 @@ fn mark(file: &fs::Metadata) -> (u64, i64, i64, u64) {
     (file.ino(), file.mtime(), file.mtime_nsec(), file.len())
 }
 
-fn parse(text: &str) -> [Option<String>; LETTERS] {
-    let mut names: [Option<String>; LETTERS] = Default::default();
-    for line in text.lines() {
-        let Some((number, name)) = line.split_once(' ') else { continue };
-        let Some(number) = number.parse::<usize>().ok().filter(|n| *n < LETTERS) else { continue };
+fn parse(bytes: &[u8]) -> Names {
+    let mut names = Names::default();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Some(space) = memchr::memchr(b' ', line) else { continue };
+        let (number, name) = (std::str::from_utf8(&line[..space]), &line[space + 1..]);
+        let Some(number) = number.ok().and_then(|n| n.parse::<usize>().ok()).filter(|n| *n < LETTERS) else { continue };
         let is_taken = names.iter().flatten().any(|n| n.eq_ignore_ascii_case(name));
         if !name.is_empty() && !is_taken {
             names[number] = Some(name.into());
@@ -146,17 +154,18 @@ mod tests {
     #[test]
     fn a_name_that_no_client_can_be_told() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(FILE), "0 a\n1 x) (y\n2 caf\u{e9}\n4 \\Seen\n").unwrap();
+        fs::write(dir.path().join(FILE), b"0 a\n1 x) (y\n2 caf\xe9\n4 \\Seen\n5 caf\xe8\n6 caf\xc3\xa9\n").unwrap();
         let mut keywords = Keywords::read(dir.path()).unwrap();
-        for number in [1, 2, 4] {
+        for number in [1, 2, 4, 5, 6] {
             assert_eq!((keywords.name(number), keywords.shown(number)), (None, format!("unknown-{number}")));
             assert_eq!(keywords.find(&keywords.shown(number)), Some(number));
         }
         assert_eq!(keywords.add("b", 0), Some(3), "its number is not given away");
         let lock = Lock::take(dir.path(), Guard::Folder, false).unwrap();
         keywords.write(dir.path(), &lock, 0o600).unwrap();
-        let text = fs::read_to_string(dir.path().join(FILE)).unwrap();
-        assert_eq!(text, "0 a\n1 x) (y\n2 caf\u{e9}\n3 b\n4 \\Seen\n", "and its line is kept");
+        let text = fs::read(dir.path().join(FILE)).unwrap();
+        let want = b"0 a\n1 x) (y\n2 caf\xe9\n3 b\n4 \\Seen\n5 caf\xe8\n6 caf\xc3\xa9\n";
+        assert_eq!(text, want, "and its line is kept");
     }
 
     /// As Dovecot 2.3.19 wrote it.
@@ -185,9 +194,9 @@ mod tests {
 
     #[test]
     fn lines_that_make_no_sense_are_passed_over() {
-        let names = parse("0 a\nx\n26 far\n-1 b\n1 A\n2\n3 \n4 two words\n\n5 last");
-        let found: Vec<_> = names.iter().flatten().map(String::as_str).collect();
-        assert_eq!(found, ["a", "two words", "last"]);
+        let names = parse(b"0 a\nx\n26 far\n-1 b\n1 A\n2\n3 \n4 two words\n\n5 last");
+        let found: Vec<_> = names.iter().flatten().map(|name| &**name).collect();
+        assert_eq!(found, [&b"a"[..], b"two words", b"last"]);
     }
 
     #[test]

@@ -4,22 +4,23 @@
 //! so a crash or power cut leaves no stale lock; it is a file of its own because the files it guards are replaced by
 //! rename, which would carry the lock away with the old inode. Beside a running Dovecot, its dot-locks
 //! (`dovecot-uidlist.lock`, `subscriptions.lock`): a file made exclusively that holds `pid:host`, stale when that
-//! process is dead, when it is older than this host's boot, or when neither it nor what it guards changed for a while.
+//! process is dead, when it is older than this host's boot, or when neither it nor what it guards changed for a while. What is no regular
+//! file names no process.
 //!
 //! Readers take no lock: every guarded file only grows or is replaced whole.
 //!
 //! Fails with [`Error::Locked`] after ten seconds. Leaves our own lock files (empty, never removed); a killed holder leaves its dot-lock,
 //! which the next one finds stale.
 
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::Pid;
 
 use super::{Error, Result};
@@ -30,7 +31,7 @@ const WAIT: Duration = Duration::from_secs(10);
 /// First and longest pause between two tries.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 /// Bytes of a dot-lock that are looked at; `pid:host` is shorter.
-const MAX_CONTENT: usize = 300;
+const MAX_CONTENT: u64 = 300;
 
 /// What a lock guards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,14 +104,6 @@ impl Lock {
         }
     }
 
-    /// Tell others that we are still at work; for a holder that may need longer than ten seconds.
-    pub fn touch(&self) -> io::Result<()> {
-        match &self.0 {
-            Held::Flock(_) => Ok(()),
-            Held::Dot { path, .. } => File::options().write(true).open(path)?.set_modified(SystemTime::now()),
-        }
-    }
-
     /// Do we still have it? A dot-lock can be taken away from a holder that somebody believed dead.
     pub fn is_ours(&self) -> bool {
         match &self.0 {
@@ -168,9 +161,8 @@ fn remove_if_stale(path: &Path, protected: &Path, stale_after: Duration) -> io::
         Some(file) => written(lock.mtime().max(file.mtime())),
         None => written(lock.mtime()),
     };
-    let content = missing_is_none(fs::read(path))?.unwrap_or_default();
-    let content = &content[..content.len().min(MAX_CONTENT)];
-    let holder_is_gone = holder(content).is_some_and(|pid| match nix::sys::signal::kill(pid, None) {
+    let content = if lock.is_file() { missing_is_none(content(path))?.unwrap_or_default() } else { Vec::new() };
+    let holder_is_gone = holder(&content).is_some_and(|pid| match nix::sys::signal::kill(pid, None) {
         Err(Errno::ESRCH) => true,
         // The number may have been given again since: whoever held it before the boot is gone.
         _ => boot_time().is_some_and(|boot| written(lock.mtime()) < boot),
@@ -190,6 +182,15 @@ fn remove_if_stale(path: &Path, protected: &Path, stale_after: Duration) -> io::
         let _ = fsio::rename_new(&aside, path);
     }
     missing_is_none(fsio::unlink(&aside)).map(drop)
+}
+
+/// What a dot-lock says. A FIFO or a link that took its place since we looked keeps nobody waiting, and leads nowhere.
+fn content(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
+    let mut content = Vec::new();
+    file.take(MAX_CONTENT).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// The process that a dot-lock names, if it is one of this host.
@@ -220,7 +221,25 @@ fn missing_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
+
+    #[test]
+    fn what_is_no_file_goes_by_age() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("dovecot-uidlist.lock");
+        let protected = dir.path().join("dovecot-uidlist");
+        let fifo = || nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let link = || std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        for make in [&fifo as &dyn Fn(), &link] {
+            make();
+            remove_if_stale(&path, &protected, Duration::from_secs(120)).unwrap();
+            assert!(fs::symlink_metadata(&path).is_ok(), "too young");
+            remove_if_stale(&path, &protected, Duration::ZERO).unwrap();
+            assert!(fs::symlink_metadata(&path).is_err(), "old enough");
+        }
+    }
 
     #[test]
     fn one_at_a_time_of_either_kind() {

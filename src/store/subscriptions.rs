@@ -112,6 +112,8 @@ impl Lines {
         match self.tabbed {
             // A name holds no control character, so that there is nothing to escape.
             true => levels.join("\t"),
+            // A dot in a level can only be one of another namespace, `shared/alice@demo.test`: slashes, as `name` reads them.
+            false if levels.iter().any(|level| level.contains(spelling.separator())) => levels.join("/"),
             false => levels.join(&spelling.separator().to_string()),
         }
         .into_bytes()
@@ -223,6 +225,19 @@ mod tests {
         let fs_layout = Spelling { layout: Layout::Fs, ..SPELLING };
         change(root.path(), fs_layout, &[(name("c.d/e"), true)], true).unwrap();
         assert!(fs::read(root.path().join(FILE)).unwrap().ends_with(b"c.d/e\n"));
+    }
+
+    #[test]
+    fn names_of_others_come_back_in_either_version() {
+        for begin in ["", "V\t2\n\n"] {
+            let root = root(format!("{begin}Work\n").as_bytes());
+            for text in ["shared/alice@demo.test/X", "shared/bob@local/Y"] {
+                set(root.path(), text, true).unwrap();
+                assert_eq!(names(root.path()), ["Work", text].map(String::from), "{begin:?}");
+                set(root.path(), text, false).unwrap();
+                assert_eq!(names(root.path()), ["Work"]);
+            }
+        }
     }
 
     #[test]

@@ -81,21 +81,31 @@ pub struct Journal {
     is_damaged: bool,
     /// A sync of the file failed: what is read back from it may not be on the disk, and another sync of it would not tell.
     is_suspect: bool,
+    /// We made the file, and its directory was not synced since: a power cut may take it away whole.
+    is_unanchored: bool,
 }
 
 impl Journal {
     /// Read the journal of the folder in `dir`; none is an empty one.
     pub fn open(dir: &Path) -> Result<(Journal, State)> {
         let (file, tally) = ((0, 0), Tally::default());
-        let mut journal =
-            Journal { path: dir.join(FILE), file, end: 0, size: 0, tally, is_damaged: false, is_suspect: false };
+        let mut journal = Journal {
+            path: dir.join(FILE),
+            file,
+            end: 0,
+            size: 0,
+            tally,
+            is_damaged: false,
+            is_suspect: false,
+            is_unanchored: false,
+        };
         let state = journal.load()?;
         Ok((journal, state))
     }
 
     fn load(&mut self) -> Result<State> {
         (self.file, self.end, self.size, self.tally) = ((0, 0), 0, 0, Tally::default());
-        (self.is_damaged, self.is_suspect) = (false, false);
+        (self.is_damaged, self.is_suspect, self.is_unanchored) = (false, false, false);
         let mut state = State::default();
         let Some((file, bytes)) = self.read(0)? else { return Ok(state) };
         (self.file, self.size) = (file, bytes.len() as u64);
@@ -165,6 +175,12 @@ impl Journal {
         }
     }
 
+    /// Is the file still as it was read? One stat.
+    pub fn is_current(&self) -> bool {
+        let now = fs::metadata(&self.path).map_or(((0, 0), 0), |now| ((now.dev(), now.ino()), now.len()));
+        now == (self.file, self.size)
+    }
+
     /// Look whether another process has written. One stat if not.
     pub fn refresh(&mut self) -> Result<Update> {
         let now = match fs::metadata(&self.path) {
@@ -213,6 +229,7 @@ impl Journal {
         // After a failure (disk full) half a batch may stand there: a torn tail, which the next append cuts.
         let written = fsio::write(&file, &self.path, &bytes);
         self.file = (now.dev(), now.ino());
+        self.is_unanchored |= is_new;
         if let Err(e) = written {
             self.size = file.metadata().map_err(fail)?.len();
             return Err(fail(e));
@@ -222,8 +239,9 @@ impl Journal {
         if sync {
             let folder = self.path.parent().unwrap_or(Path::new("."));
             let synced = fsio::sync_data(&file, &self.path);
-            let synced = synced.and_then(|()| if is_new { fsio::sync_dir(folder) } else { Ok(()) });
+            let synced = synced.and_then(|()| if self.is_unanchored { fsio::sync_dir(folder) } else { Ok(()) });
             self.is_suspect |= synced.is_err();
+            self.is_unanchored &= synced.is_err();
             synced.map_err(|e| Error::io(&self.path, e))?;
         }
         Ok(())
@@ -263,7 +281,7 @@ impl Journal {
             }
         }
         fsio::replace(&self.path, &bytes, mode).map_err(fail)?;
-        (self.is_damaged, self.is_suspect) = (false, false);
+        (self.is_damaged, self.is_suspect, self.is_unanchored) = (false, false, false);
         let now = fs::metadata(&self.path).map_err(fail)?;
         self.file = (now.dev(), now.ino());
         self.size = bytes.len() as u64;
