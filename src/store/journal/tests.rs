@@ -249,3 +249,22 @@ fn modseqs_follow_the_clock_and_never_fall() {
     assert!(now > 1_600_000_000_000_000);
     assert_eq!(next_modseq(now + 1_000_000_000), now + 1_000_000_001);
 }
+
+#[test]
+fn a_file_that_was_made_without_a_sync_is_anchored_by_the_first_promise() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(dir.path()).unwrap();
+    let lock = Lock::take(dir.path(), Guard::Folder, false).unwrap();
+    let (here, synced) = (dir.path().to_owned(), std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0)));
+    let count = std::sync::Arc::clone(&synced);
+    let _watching = fsio::watch_steps(move |_, step| {
+        if *step == fsio::Step::SyncDir(&here) {
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+        Ok(())
+    });
+    for (sync, want) in [(false, 0), (true, 1), (true, 1)] {
+        journal.append(&lock, &sample()[1..2], sync, 0o600).unwrap();
+        assert_eq!(synced.load(std::sync::atomic::Ordering::Relaxed), want, "{sync}");
+    }
+}

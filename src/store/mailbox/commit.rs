@@ -21,10 +21,12 @@ use super::scan::{self, Difference, File, Stamp};
 use super::table::{Entry, LETTER_BITS, Message, base_of, flags_of};
 use super::write::flag_notes;
 use super::{Disk, Mailbox, State};
-use crate::clock;
+use crate::{clock, fsio};
 
 /// How often writing is tried again after the disk was full.
 const RETRY: Duration = Duration::from_secs(1);
+/// Bytes that `:2,`, six flags and 26 keyword letters need in a file name.
+const FLAGS_ROOM: usize = 3 + 6 + 26;
 /// Bases of vanished messages that are remembered for the log.
 const MAX_VANISHED: usize = 1000;
 
@@ -59,6 +61,7 @@ impl Mailbox {
             if disk.unclaimed.len() > known {
                 self.find_claimed(disk, &mut fresh)?;
             }
+            self.shorten_names(disk, &mut fresh);
         }
         fresh.sort_by_cached_key(|file| (filename::arrival(base_of(&file.name)), base_of(&file.name).to_vec()));
         let given = self.give_uids(disk, lock.as_ref(), fresh, &difference.missing, true, &[])?;
@@ -69,7 +72,7 @@ impl Mailbox {
             // They have their UIDs: the next refresh shall find them.
             let record = |g: Given| Record { uid: g.uid, base: base_of(&g.file.name).into(), fields: g.fields };
             let records = given.into_iter().map(record);
-            disk.unclaimed.extend(records.map(|r| (r.base.clone(), r)));
+            records.for_each(|record| disk.unclaimed.insert(record));
             return Err(e);
         }
         self.remember_vanished(disk, &difference.missing);
@@ -81,14 +84,32 @@ impl Mailbox {
     /// that was told those first would never see these.
     fn find_claimed(&self, disk: &Disk, fresh: &mut Vec<File>) -> Result<()> {
         let mut have: HashSet<Box<[u8]>> = fresh.iter().map(|file| base_of(&file.name).into()).collect();
-        if disk.unclaimed.keys().all(|base| have.contains(base)) {
+        if disk.unclaimed.records().all(|record| have.contains(&record.base)) {
             return Ok(());
         }
         let seen = scan::compare(&self.dir, &self.state().table)?;
-        let is_claimed = |file: &File| disk.unclaimed.contains_key(base_of(&file.name));
+        let is_claimed = |file: &File| disk.unclaimed.find(base_of(&file.name)).is_some();
         let claimed = seen.fresh.into_iter().filter(is_claimed);
         fresh.extend(claimed.filter(|file| have.insert(base_of(&file.name).into())));
         Ok(())
+    }
+
+    /// Files that got so long a name from somebody that no flag fits into it get one of ours, before they get their UID. Afterwards they
+    /// could never be marked, nor deleted.
+    fn shorten_names(&self, disk: &Disk, fresh: &mut [File]) {
+        for file in fresh {
+            let base = base_of(&file.name);
+            if base.len() + FLAGS_ROOM <= filename::MAX_FILE_NAME || disk.unclaimed.find(base).is_some() {
+                continue;
+            }
+            let short = [self.process.unique().as_bytes(), &file.name[base.len()..]].concat();
+            match fsio::rename_new(&self.path(file.place, &file.name), &self.path(file.place, &short)) {
+                Ok(()) => file.name = short.into(),
+                Err(error) => {
+                    tracing::warn!(path = %self.dir.display(), name = %base.escape_ascii(), %error, "too long a name, and it cannot be changed");
+                }
+            }
+        }
     }
 
     /// The folder's lock; `None` where nothing can be written, and UIDs are given in memory.
@@ -127,7 +148,11 @@ impl Mailbox {
         let (mut records, saved) = (Vec::new(), clock::unix());
         for (at, file) in fresh.into_iter().enumerate() {
             let base = base_of(&file.name);
-            if let Some(record) = disk.unclaimed.get(base) {
+            if let Some(record) = disk.unclaimed.find(base) {
+                if *record.base != *base {
+                    // Renamed since: the list must name it as it is.
+                    disk.stale_list.get_or_insert(Instant::now());
+                }
                 given.push(Given { uid: record.uid, fields: record.fields.clone(), file, saved });
                 continue;
             }

@@ -77,6 +77,8 @@ impl Mailbox {
             // RFC 7162 3.1.3: what others did before this counts.
             self.refresh_locked(&mut disk, Effort::Needed)?;
         }
+        // What is told of a message is all its keywords: those past the 26th that others have set meanwhile must not be undone.
+        self.merge_if_written(&mut disk)?;
         let keywords = self.number_keywords(&mut disk, keywords, change != Change::Remove)?;
         let mut modseq = journal::next_modseq(self.highest_modseq());
         let (mut refused, mut changed) = (Vec::new(), Vec::new());
@@ -91,8 +93,12 @@ impl Mailbox {
                 Ok(Outcome::Refused) => refused.push(uid),
                 Ok(Outcome::Same) => {}
                 Err(e) => {
-                    failure = Some(e);
-                    break;
+                    // A name without room for flags says nothing about the other messages.
+                    let is_last = !is_too_long(&e);
+                    failure = failure.or(Some(e));
+                    if is_last {
+                        break;
+                    }
                 }
             }
         }
@@ -158,19 +164,29 @@ impl Mailbox {
             self.process.syncs.soon(&self.subdirectory(Which::New), self.owner);
         }
         self.own_change(disk);
+        // Files and table are changed, whatever becomes of the notes: sessions must see it.
+        let mut modseq = modseq;
+        let noted = self.note_flags(disk, &mut modseq, changed);
+        disk.stale_journal |= noted.is_err();
+        self.tell(disk, self.write_state(), modseq);
+        noted
+    }
+
+    /// Note in the journal what `changed`; their mod-sequence may have to be a greater one for it.
+    fn note_flags(&self, disk: &mut Disk, modseq: &mut u64, changed: &[Message]) -> Result<()> {
         let lock = self.lock_files()?;
         if let Some(lock) = &lock {
             self.merge_others(disk, lock)?;
         }
-        let (mut modseq, mut changed) = (modseq, changed.to_vec());
-        if self.highest_modseq() >= modseq {
+        let mut changed = changed.to_vec();
+        if self.highest_modseq() >= *modseq {
             // Clients of another process know all up to there, and ask for what changed later (RFC 7162 3.1.4.1).
-            modseq = journal::next_modseq(self.highest_modseq());
+            *modseq = journal::next_modseq(self.highest_modseq());
             let mut state = self.write_state();
             for message in &mut changed {
-                message.modseq = modseq;
+                message.modseq = *modseq;
                 if let Some(known) = state.table.message_mut(message.uid) {
-                    known.modseq = modseq;
+                    known.modseq = *modseq;
                 }
             }
         }
@@ -180,7 +196,6 @@ impl Mailbox {
             (Some(lock), true) => self.promise_notes(disk, lock, &notes)?,
             _ => self.write_notes(disk, lock.as_ref(), &notes),
         }
-        self.tell(disk, self.write_state(), modseq);
         Ok(())
     }
 
@@ -240,6 +255,11 @@ impl Mailbox {
             Err(e) => tracing::warn!(path = %self.dir.display(), error = %e, "cannot read dovecot-keywords"),
         }
     }
+}
+
+/// Has a file no room in its name?
+fn is_too_long(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.raw_os_error() == Some(nix::errno::Errno::ENAMETOOLONG as i32))
 }
 
 impl Disk {

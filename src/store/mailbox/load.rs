@@ -7,7 +7,7 @@
 //! Fails with [`Error::NotFound`] if there is no such folder. A folder that we may not write is opened read-only; on a full disk
 //! it is opened with UIDs in memory.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,7 +66,7 @@ impl Mailbox {
             keywords,
             high_keywords: std::mem::take(&mut memory.keywords),
             known: None,
-            unclaimed: HashMap::new(),
+            unclaimed: Default::default(),
             vanished: HashSet::new(),
             stale_list: unwritten.then(Instant::now),
             stale_journal: !is_known,

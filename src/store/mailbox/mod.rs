@@ -13,7 +13,7 @@
 //! | `load` | opening: uidlist, journal, first scan; repair of a damaged uidlist |
 //! | `refresh` | what happened on disk |
 //! | `commit` | giving UIDs, telling sessions |
-//! | `others` | what other processes wrote |
+//! | `others`, `unclaimed` | what other processes wrote |
 //! | `write` | uidlist, journal, syncs |
 //! | `kept` | expunged messages that somebody may still read |
 //! | `history` | which UIDs went away, and when |
@@ -58,9 +58,10 @@ mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod unclaimed;
 mod write;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -84,6 +85,7 @@ pub(super) use self::scan::{Known, Stamp};
 pub use self::status::Status;
 pub use self::table::Message;
 use self::table::Table;
+use self::unclaimed::Unclaimed;
 use super::cache::Cache;
 use super::home::Assumed;
 use super::journal::Journal;
@@ -91,7 +93,7 @@ use super::keywords::Keywords;
 use super::lookout::Lookout;
 use super::process::Process;
 use super::quota::Quota;
-use super::uidlist::{Record, UidList};
+use super::uidlist::UidList;
 use super::watch::{Looking, Which};
 use super::{Error, Name, Owner, Result};
 use crate::notice::Raiser;
@@ -148,8 +150,8 @@ struct Disk {
     high_keywords: BTreeMap<u8, String>,
     /// What the table agrees with; `None` before the first scan.
     known: Option<scan::Known>,
-    /// UIDs that another process has given to files that we have not seen yet, by base.
-    unclaimed: HashMap<Box<[u8]>, Record>,
+    /// UIDs that another process has given to files that we have not seen yet.
+    unclaimed: Unclaimed,
     /// Bases that vanished while we looked, for the log if they come back. Bounded.
     vanished: HashSet<Box<[u8]>>,
     /// The uidlist on disk lacks UIDs or fields that the table has (disk full, counted sizes): rewrite it. Since when.

@@ -15,6 +15,16 @@ use super::table::LETTER_BITS;
 use super::{Disk, Mailbox};
 
 impl Mailbox {
+    /// As [`Mailbox::merge_others`], if two stats say that there is something, and the lock can be had. True if it was done.
+    pub(super) fn merge_if_written(&self, disk: &mut Disk) -> Result<bool> {
+        if disk.list.is_current() && disk.journal.is_current() {
+            return Ok(false);
+        }
+        let Some(lock) = self.lock_files()? else { return Ok(false) };
+        self.merge_others(disk, &lock)?;
+        Ok(true)
+    }
+
     /// Read what other processes wrote since we looked.
     pub(super) fn merge_others(&self, disk: &mut Disk, lock: &Lock) -> Result<()> {
         let mut expelled = Vec::new();
@@ -29,6 +39,11 @@ impl Mailbox {
                     "damaged uidlist set aside; written again from memory"
                 );
                 expelled = self.merge_records(disk, damage.records);
+                // UIDs behind the fault were given, and maybe told: they must not be given again.
+                if let Some(header) = damage.header.filter(|header| header.uid_validity == self.uid_validity) {
+                    let mut state = self.write_state();
+                    state.next_uid = state.next_uid.max(header.next_uid);
+                }
                 disk.stale_list = Some(Instant::now());
             }
         }
@@ -67,12 +82,17 @@ impl Mailbox {
                 // Given in memory while the disk was full, and by somebody else to another file.
                 Some(_) => {
                     expelled.push(record.uid);
-                    disk.unclaimed.insert(record.base.clone(), record);
+                    disk.unclaimed.insert(record);
                 }
                 None if record.uid >= next_uid => {
                     // A file that we know under an older UID: the newer one counts, as in Dovecot.
-                    expelled.extend(state.table.find_base(&record.base));
-                    disk.unclaimed.insert(record.base.clone(), record);
+                    let by_key = || match state.table.find_key(&record.base)[..] {
+                        // Its name has other fields now.
+                        [only] => Some(only),
+                        _ => None,
+                    };
+                    expelled.extend(state.table.find_base(&record.base).or_else(by_key));
+                    disk.unclaimed.insert(record);
                 }
                 // Expunged; the line stays until the list is rewritten.
                 None => {}

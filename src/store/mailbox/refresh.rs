@@ -68,13 +68,12 @@ impl Mailbox {
     /// shared files, too.
     pub(in super::super) fn revisit(&self) -> Result<()> {
         let (_owner, mut disk) = self.enter()?;
-        if !disk.list.is_current()
-            && let Some(lock) = self.lock_files()?
-        {
-            self.merge_others(&mut disk, &lock)?;
-        }
+        let mut learned = self.merge_if_written(&mut disk)?;
         if disk.keywords.is_stale(&self.dir) {
             self.read_keywords(&mut disk);
+            learned = true;
+        }
+        if learned {
             let mut state = self.write_state();
             state.keywords = disk.keyword_names(state.table.used_letters());
         }

@@ -50,7 +50,7 @@ impl Mailbox {
             Some(lock) => {
                 let mut records = self.records(missing);
                 records.extend(new);
-                records.extend(disk.unclaimed.values().cloned());
+                records.extend(disk.unclaimed.records().cloned());
                 records.sort_by_key(|record| record.uid);
                 records.dedup_by_key(|record| record.uid);
                 let mut header = disk.list.header().clone();

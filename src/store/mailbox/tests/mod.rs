@@ -2,6 +2,7 @@
 
 mod cache;
 mod faults;
+mod others;
 mod outside;
 mod repair;
 mod sessions;
