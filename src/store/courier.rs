@@ -21,7 +21,7 @@ use super::{Error, FILE_MODE, Result};
 use crate::fsio;
 
 /// The list of UIDs.
-const UID_FILE: &str = "courierimapuiddb";
+pub(super) const UIDS: &str = "courierimapuiddb";
 /// The directory of keywords.
 const KEYWORD_DIR: &str = "courierimapkeywords";
 /// All keywords but the latest changes: names, an empty line, then `<base>:<number> <number>`.
@@ -33,7 +33,7 @@ const MAX_CHANGE: u64 = 64 << 10;
 
 /// Header and records of Courier's UID list, ready to be written as ours; `None` if there is none.
 pub fn uids(dir: &Path) -> Result<Option<(Header, Vec<Record>)>> {
-    let path = dir.join(UID_FILE);
+    let path = dir.join(UIDS);
     match UidList::load(&path)? {
         Found::Whole(list, records) => Ok(Some((list.header().clone(), records))),
         Found::Missing => Ok(None),
@@ -171,11 +171,11 @@ mod tests {
 
     #[test]
     fn uids_of_couriers() {
-        let dir = folder(&[(UID_FILE, "1 792481236 12\n3 1792.M1P2V0I3_0.host,S=5\n11 1793.M1P2.host\n")]);
+        let dir = folder(&[(UIDS, "1 792481236 12\n3 1792.M1P2V0I3_0.host,S=5\n11 1793.M1P2.host\n")]);
         let (header, records) = uids(dir.path()).unwrap().unwrap();
         assert_eq!((header.uid_validity, header.next_uid), (792_481_236, 12));
         assert_eq!(records.iter().map(|r| r.uid).collect::<Vec<_>>(), [3, 11]);
-        let dir = folder(&[(UID_FILE, "nonsense")]);
+        let dir = folder(&[(UIDS, "nonsense")]);
         assert!(uids(dir.path()).unwrap().is_none());
         assert!(uids(folder(&[]).path()).unwrap().is_none());
     }

@@ -22,6 +22,11 @@ const MAX_TRIES: usize = 100;
 
 /// Take the next value for a folder of the tree in `root`. Durable when it returns.
 pub fn next(root: &Path) -> Result<u32> {
+    take(root, 1)
+}
+
+/// Take `count` values, at least one, and give the first; the others follow it. Durable when it returns.
+pub fn take(root: &Path, count: u32) -> Result<u32> {
     // Threads take turns, so that they do not tread on each other's temporary shortcut.
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -29,15 +34,19 @@ pub fn next(root: &Path) -> Result<u32> {
     let name = |value: u32| root.join(format!("{FILE}.{value:08x}"));
     let mut current = fsio::read(&shortcut, 9).ok().and_then(|bytes| parse(&bytes));
     for _ in 0..MAX_TRIES {
-        let (value, step) = match current {
-            Some(value) => (value + 1, fsio::rename_new(&name(value), &name(value + 1))),
-            None => match largest(root)? {
-                Some(value) => (value + 1, fsio::rename_new(&name(value), &name(value + 1))),
-                None => {
-                    let value = u32::try_from(clock::unix()).unwrap_or(u32::MAX / 2).max(1);
-                    (value, fsio::create(&name(value), 0o444).map(drop))
-                }
-            },
+        let known = match current {
+            Some(value) => Some(value),
+            None => largest(root)?,
+        };
+        let begin = || u32::try_from(clock::unix()).unwrap_or(u32::MAX / 2).max(1) - 1;
+        let before = known.unwrap_or_else(begin);
+        let value = before
+            .checked_add(count)
+            .filter(|value| *value < u32::MAX)
+            .ok_or(Error::Limit("no UIDVALIDITY is left"))?;
+        let step = match known {
+            Some(_) => fsio::rename_new(&name(before), &name(value)),
+            None => fsio::create(&name(value), 0o444).map(drop),
         };
         match step {
             Ok(()) => {
@@ -46,7 +55,7 @@ pub fn next(root: &Path) -> Result<u32> {
                 if fsio::replace(&shortcut, format!("{value:08x}").as_bytes(), 0o600).is_err() {
                     fsio::sync_dir(root).map_err(|e| Error::io(root, e))?;
                 }
-                return Ok(value);
+                return Ok(before + 1);
             }
             // Somebody was faster, or the shortcut is old: look at the names themselves.
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => current = None,
@@ -95,6 +104,15 @@ mod tests {
         assert_eq!(next(root.path()).unwrap(), 1_795_299_997);
         assert_eq!(files(root.path()), ["dovecot-uidvalidity", "dovecot-uidvalidity.6b021a9d"]);
         assert_eq!(fs::read(root.path().join(FILE)).unwrap(), b"6b021a9d");
+    }
+
+    #[test]
+    fn several_at_once() {
+        let root = tempfile::tempdir().unwrap();
+        let first = take(root.path(), 5).unwrap();
+        assert_eq!(next(root.path()).unwrap(), first + 5);
+        assert_eq!(take(root.path(), 2).unwrap(), first + 6);
+        assert_eq!(next(root.path()).unwrap(), first + 8);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
+use super::super::super::uidlist::Record;
 use super::super::*;
 use super::*;
 use crate::store::{journal, uidlist::Damage};
