@@ -148,9 +148,11 @@ impl Mailbox {
         let (mut records, saved) = (Vec::new(), clock::unix());
         for (at, file) in fresh.into_iter().enumerate() {
             let base = base_of(&file.name);
-            if let Some(record) = disk.unclaimed.find(base) {
+            if let Some(record) = disk.unclaimed.find(base).cloned() {
                 if *record.base != *base {
                     // Renamed since: the list must name it as it is.
+                    disk.unclaimed.remove(&record.base);
+                    disk.unclaimed.insert(Record { base: base.into(), ..record.clone() });
                     disk.stale_list.get_or_insert(Instant::now());
                 }
                 given.push(Given { uid: record.uid, fields: record.fields.clone(), file, saved });

@@ -173,6 +173,7 @@ fn a_folder_without_permission_to_write_is_read_only() {
         // Root may write anywhere: play the part of somebody else, for this thread.
         let at = Fixture::new();
         at.drop_in("cur", "1.x:2,S", "x\n");
+        fs::remove_file(list(&at)).unwrap();
         fs::set_permissions(at.root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for dir in ["", "cur", "new", "tmp"] {
             fs::set_permissions(at.maildir().join(dir), fs::Permissions::from_mode(0o555)).unwrap();
