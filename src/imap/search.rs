@@ -5,6 +5,7 @@
 //! tried first: flags and numbers, then a stat, then the header, and the body only if all of that leaves it open.
 //! Nothing here opens a file; [`super::hunt`] looks into bodies.
 
+mod fields;
 mod judge;
 mod scope;
 mod texts;
@@ -14,6 +15,7 @@ pub use texts::text_of_header;
 pub use texts::{HeaderText, Inside};
 use time::Date;
 
+use self::fields::Folded;
 use super::parse::MessageSet;
 use super::parse::search::{Key, Op, Search, When};
 use super::reply::Reply;
@@ -30,6 +32,9 @@ use texts::value_has;
 /// Charsets that we name when the client's is unknown (RFC 3501 section 7.1 BADCHARSET); all of the web's are known.
 const CHARSETS: &str =
     "BADCHARSET (US-ASCII UTF-8 ISO-8859-1 WINDOWS-1252 KOI8-R ISO-2022-JP SHIFT_JIS EUC-KR BIG5 GB18030)";
+
+/// Header fields asked for from which on it pays to decode all fields of a header once.
+const MANY_QUESTIONS: usize = 16;
 
 /// What a test has to look at, cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -209,6 +214,8 @@ impl Program {
     pub fn look_at_fields(&self, header: &[u8], known: &mut Known) {
         // What is nowhere in it is in none of its fields.
         let is_plain = header.is_ascii() && !has_words(header);
+        let asked = self.tests.iter().filter(|test| matches!(test, Test::Header(..))).count();
+        let folded = (asked > MANY_QUESTIONS).then(|| Folded::new(header));
         self.fill(Cost::Header, known, |test| match test {
             Test::Sent(when, limit) => {
                 // RFC 3501 6.4.4: the date as written, disregarding time and zone.
@@ -216,6 +223,7 @@ impl Program {
                 sent.is_some_and(|sent| when.holds(sent.date(), *limit))
             }
             Test::Header(_, needle) if is_plain && !needle.may_be_in(header) => false,
+            Test::Header(name, needle) if let Some(folded) = &folded => folded.has(name, needle),
             Test::Header(name, needle) => header::fields(header)
                 .filter(|field| !field.name.is_empty() && field.name.eq_ignore_ascii_case(name))
                 .any(|field| value_has(field.value(), needle)),

@@ -257,4 +257,23 @@ mod tests {
         assert!(!done.is_empty() && done.is_sorted() && done.iter().all(|done| *done < 24), "{said}");
         assert!(said.ends_with("* SEARCH\r\ntag1 OK Search completed\r\n"), "{said}");
     }
+
+    #[test]
+    fn many_questions_of_one_message_are_several_steps_and_the_same_answer() {
+        let world = World::new();
+        let mut client = world.client();
+        client.login();
+        let text = "a line of text that is none of a kind\r\n".repeat(10_000) + "the needle\r\n";
+        let fields: String = (0..40).map(|n| format!("To: person{n}@demo.test\r\n")).collect();
+        let message = format!("{fields}Subject: x\r\n\r\n{text}");
+        assert!(client.says(&format!("b append inbox {{{}+}}\r\n{message}\r\n", message.len())).contains("b OK"));
+        client.says("c select inbox\r\n");
+        for (keys, found) in [("body", "a needle"), ("to", "a person39@"), ("body", "nowhere"), ("to", "nobody")] {
+            let many: String = (0..60).map(|n| format!("or {keys} \"absent{n}\" ")).collect();
+            let string = found.trim_start_matches("a ");
+            let want = if found.starts_with("a ") { "* SEARCH 1\r\n" } else { "* SEARCH\r\n" };
+            let said = client.says(&format!("d search {many}{keys} \"{string}\"\r\n"));
+            assert!(said.contains(want), "{keys} {string}: {said}");
+        }
+    }
 }

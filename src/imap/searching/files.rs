@@ -1,6 +1,6 @@
 //! One message's file, judged in one go: read whole into a buffer that serves one message after the other, and looked through in memory.
 //!
-//! A message of more than [`MAX_WHOLE`] bytes is left to whoever reads it by blocks.
+//! A message of more than [`MAX_WHOLE`] bytes, or of fewer that very much is asked of, is left to whoever reads it by blocks.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,6 +13,8 @@ use crate::mail::scan::MAX_HEADER;
 
 /// Bytes of a message that is searched in one go; each thread has as much memory for it.
 const MAX_WHOLE: usize = 1024 * 1024;
+/// Bytes of a message times questions asked of it that are looked at in one go: some ten milliseconds.
+const MAX_WEIGHT: u64 = 16 * 1024 * 1024;
 /// Bytes that nine messages in ten have less than, so that reading one is a read and a look for more.
 const USUAL: usize = 128 * 1024;
 
@@ -30,6 +32,10 @@ pub(super) fn judge_file(program: &Program, mut known: Known, file: File, buffer
         return Ok(Verdict::Is(program.judge(&known).unwrap_or(false)));
     }
     let Some(message) = read_whole(file, buffer)? else { return Ok(Verdict::Big) };
+    if message.len() as u64 * program.weight() > MAX_WEIGHT {
+        // So many questions are asked of so much text in pieces, between which others have their turn.
+        return Ok(Verdict::Big);
+    }
     let header = header::block_len(message).unwrap_or(message.len());
     program.look_at_header(&message[..header.min(MAX_HEADER)], &mut known);
     if program.judge(&known).is_none() {
