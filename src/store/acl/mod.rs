@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `rights` | the letters |
 //! | `file` | `dovecot-acl` of a folder; who has which right |
+//! | `absent` | which folders have no file |
 //! | `shares` | who shares something with whom: found without looking at every account |
 //!
 //! A folder without `dovecot-acl` is its owner's alone. A new folder gets a copy of the file of the folder above (RFC 4314 section 4), INBOX
@@ -12,6 +13,7 @@
 //! Written whole, by rename, under the folder's lock, on the disk when the call returns; `dovecot-acl-list` in the root, a cache of Dovecot's, is removed
 //! then. Fails with [`Error::Limit`] past [`file::MAX_ENTRIES`]. Leaves `dovecot-acl.tmp` if cut short.
 
+mod absent;
 pub mod file;
 mod rights;
 pub mod shares;
@@ -19,6 +21,8 @@ pub mod shares;
 use std::io;
 use std::path::Path;
 
+pub(super) use absent::Absent;
+use absent::Mark;
 pub use file::{Acl, Identifier, Who};
 pub use rights::Rights;
 
@@ -49,7 +53,16 @@ impl Store {
     /// The ACL of a folder.
     pub fn acl(&self, name: &Name) -> Result<Acl> {
         let _owner = self.assume()?;
-        read(&self.tree.find(name)?)
+        if self.absent.holds(name) {
+            return Ok(Acl::default());
+        }
+        let dir = self.tree.find(name)?;
+        let mark = Mark::of(&dir);
+        let acl = read_if_any(&dir)?;
+        if acl.is_none() {
+            self.absent.remember(name, dir, mark);
+        }
+        Ok(acl.unwrap_or_default())
     }
 
     /// What somebody may do with a folder.
@@ -121,13 +134,17 @@ impl Store {
 }
 
 fn read(dir: &Path) -> Result<Acl> {
+    read_if_any(dir).map(Option::unwrap_or_default)
+}
+
+fn read_if_any(dir: &Path) -> Result<Option<Acl>> {
     let path = dir.join(FILE);
     match fsio::read(&path, MAX_FILE + 1) {
         Ok(bytes) if bytes.len() as u64 > MAX_FILE => {
             Err(Error::io(&path, io::Error::new(io::ErrorKind::FileTooLarge, "larger than an ACL can be")))
         }
-        Ok(bytes) => Ok(Acl::parse(&String::from_utf8_lossy(&bytes))),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Acl::default()),
+        Ok(bytes) => Ok(Some(Acl::parse(&String::from_utf8_lossy(&bytes)))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io(&path, e)),
     }
 }

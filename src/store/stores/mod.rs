@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::acl::Absent;
 use super::kept::Kept;
 use super::lookout::Lookout;
 use super::mailbox::clean;
@@ -89,6 +90,8 @@ pub struct Store {
     pub(super) me: Weak<Store>,
     /// Changed annotations.
     pub(super) feed: Feed,
+    /// Folders without an ACL.
+    pub(super) absent: Absent,
     /// How much mail there is and may be.
     pub(super) quota: Arc<Quota>,
     /// What happens in the folders.
@@ -173,7 +176,8 @@ impl Store {
         let (open, opening, plenty) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (kept, me) = (Weak::new(), Weak::new());
         let (feed, quota, lookout) = (Feed::default(), Arc::new(Quota::new(root)), Arc::default());
-        Ok(Store { home: home.clone(), settings, tree, open, opening, plenty, process, kept, me, feed, quota, lookout })
+        let (home, absent) = (home.clone(), Absent::default());
+        Ok(Store { home, settings, tree, open, opening, plenty, process, kept, me, feed, absent, quota, lookout })
     }
 
     /// Is INBOX where it was when the account was opened?
