@@ -8,6 +8,10 @@
 //! What counts are messages that are worked on: those that the set names, for SEARCH those that its numbers and UIDs leave
 //! ([`Program::scope`]), for UID EXPUNGE those with \Deleted, for FETCH with CHANGEDSINCE or PARTIAL those that are left.
 //!
+//! Where the reading of the RFC leaves a choice, it is this: a page (PARTIAL) that is longer than the limit is cut like any other set and not
+//! refused, since a client that knows the code goes on from the UID that it names, and one that does not has no more than it asked for; and the
+//! configuration takes no limit below 1000 and none for saves below that for all, which can only spare a client a refusal.
+//!
 //! Refuses nothing by itself, holds no state and leaves nothing on disk.
 
 use super::context::{Context, Selected};
