@@ -12,6 +12,8 @@ mod client;
 mod garbage;
 #[path = "load/injection.rs"]
 mod injection;
+#[path = "load/long_search.rs"]
+mod long_search;
 #[path = "load/names.rs"]
 mod names;
 mod support;

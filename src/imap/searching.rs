@@ -2,8 +2,8 @@
 //!
 //! A batch of messages is judged by what is cheapest first: what is in memory, then sizes and dates, then the header fields that the store keeps,
 //! and only what that leaves open by its file. Files are read and searched by several threads at once, whole; a bigger
-//! message is looked through alone, by blocks. A step ends by the clock, so that other sessions go on, and a
-//! client that is gone ends the search with its connection.
+//! message is looked through alone, by blocks. A step ends by the clock, so that other sessions go on. A
+//! client that is gone ends the search with its connection: at the latest when the second word about progress after that cannot be sent.
 //!
 //! Messages that are gone do not match. A file that cannot be read does not match either, and the reply is NO, so that the client does
 //! not take the result for complete. A search that takes long says how far it is (RFC 9585).
