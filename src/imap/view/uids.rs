@@ -106,10 +106,16 @@ impl Uids {
 
 impl FromIterator<u32> for Uids {
     fn from_iter<I: IntoIterator<Item = u32>>(ascending: I) -> Uids {
-        let mut uids = Uids::default();
-        ascending.into_iter().for_each(|uid| uids.push(uid));
-        uids.shrink();
-        uids
+        // As many calls of `push` would, but each SELECT waits for this.
+        let (mut runs, mut len, mut next) = (Vec::new(), 0, u64::MAX);
+        for uid in ascending {
+            if u64::from(uid) != next {
+                runs.push(Run { uid, at: len });
+            }
+            (len, next) = (len + 1, u64::from(uid) + 1);
+        }
+        runs.shrink_to_fit();
+        Uids { runs, len }
     }
 }
 
