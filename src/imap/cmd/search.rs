@@ -89,8 +89,10 @@ impl Job for Search {
     fn step(&mut self, context: &mut Context, _: Wake, out: &mut Out) -> Result<Progress, Reply> {
         let selected = context.selected()?;
         if self.told.is_none() {
-            if !self.searching.step(selected, Some(&self.tag), out)? {
-                return Ok(Progress::Continue);
+            match self.searching.step(selected, Some(&self.tag), out) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Progress::Continue),
+                Err(reply) => return Err(refuse(selected, self.returns, reply)),
             }
             let (numbers, failed) = self.searching.finish();
             let modseq = self.searching.program().asks_modseq();

@@ -86,7 +86,8 @@ impl Job for Sort {
         let selected = context.selected()?;
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Search(mut searching, criteria) => {
-                if !searching.step(selected, Some(&self.tag), out)? {
+                let found = searching.step(selected, Some(&self.tag), out);
+                if !found.map_err(|reply| refuse(selected, self.returns, reply))? {
                     self.stage = Stage::Search(searching, criteria);
                     return Ok(Progress::Continue);
                 }
