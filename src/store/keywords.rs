@@ -76,8 +76,8 @@ impl Keywords {
 
     /// The number of `name`, in any case of its letters; also of the `unknown-<number>` of a nameless letter.
     pub fn find(&self, name: &str) -> Option<usize> {
-        let is_it = |known: &Box<[u8]>| known.eq_ignore_ascii_case(name.as_bytes());
-        let named = self.names.iter().position(|known| known.as_ref().is_some_and(is_it));
+        let is_it = |known: &[u8]| known.eq_ignore_ascii_case(name.as_bytes());
+        let named = self.names.iter().position(|known| known.as_deref().is_some_and(is_it));
         named.or_else(|| {
             let number: usize = name.to_ascii_lowercase().strip_prefix("unknown-")?.parse().ok()?;
             (number < LETTERS && self.name(number).is_none()).then_some(number)

@@ -241,7 +241,7 @@ pub(super) mod tests {
         let as_nobody = nix::unistd::geteuid().is_root();
         for (layout, hidden) in [(Layout::Maildirpp, ".rootmade"), (Layout::Fs, "lost+found")] {
             let (root, tree) = tree(layout, &[&format!("{hidden}/cur"), ".Work/cur", "Work/cur"]);
-            fs::set_permissions(root.path().join(hidden), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(root.path().join(hidden), fs::Permissions::from_mode(0o000)).unwrap();
             // Root reads everything: take the test's own rights away for a moment.
             let nobody = as_nobody.then(|| {
                 let all = fs::Permissions::from_mode(0o777);
