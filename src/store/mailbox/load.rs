@@ -238,7 +238,7 @@ fn read_list(
     let (header, records) = match UidList::read(dir)? {
         Found::Whole(list, records) => {
             let header = list.header();
-            forget_other_validity(memory, header.uid_validity);
+            forget_other_validity(memory, header.uid_validity, &records);
             // The list is written first, and synced: it can lack what the journal has only if somebody cut or restored it, or if
             // the disk was full.
             if header.next_uid >= memory.next_uid {
@@ -269,7 +269,7 @@ fn read_list(
         }
     }
     .map_or_else(|| begun(root, dir, lock), Ok)?;
-    forget_other_validity(memory, header.uid_validity);
+    forget_other_validity(memory, header.uid_validity, &records);
     let mut list = UidList::new(dir, header.clone());
     let mut unwritten = true;
     if let Some(lock) = lock {
@@ -288,8 +288,17 @@ fn read_list(
 }
 
 /// A journal that speaks of another UIDVALIDITY knows nothing of these messages.
-fn forget_other_validity(memory: &mut Memory, uid_validity: u32) {
-    if memory.folder.as_ref().is_none_or(|folder| folder.uid_validity != uid_validity) {
+fn forget_other_validity(memory: &mut Memory, uid_validity: u32, records: &[Record]) {
+    let is_ours = match &memory.folder {
+        Some(folder) => folder.uid_validity == uid_validity,
+        // The one record that says it was damaged: then the same UIDs for the same files say it, too.
+        None => {
+            let both = |record: &Record| Some((memory.messages.get(&record.uid)?.base.clone(), record.base.clone()));
+            let mut both = records.iter().filter_map(both).peekable();
+            both.peek().is_some() && both.all(|(ours, listed)| filename::key(&ours) == filename::key(&listed))
+        }
+    };
+    if !is_ours {
         memory.forget();
     }
 }

@@ -370,3 +370,44 @@ fn a_folder_of_others_is_written_into_the_journal_once() {
     let again = at.inbox();
     assert_eq!((again.highest_modseq(), again.save_date(7).unwrap(), uids(&again).len()), (highest, saved, messages));
 }
+
+#[test]
+fn damage_to_the_journals_first_record_costs_only_that() {
+    for is_ours in [true, false] {
+        let at = Fixture::new();
+        let inbox = at.inbox();
+        at.drop_in("cur", "1.m:2,", "x");
+        inbox.refresh().unwrap();
+        // More than there are letters, so that only the journal knows some.
+        let words: Vec<String> = (0..28).map(|n| format!("k{n}")).collect();
+        inbox.store_flags(&[1], Change::Add, Flags::NONE, &words, None).unwrap();
+        let has = |inbox: &Mailbox| {
+            let number = inbox.keywords().iter().position(|name| *name == words[27]);
+            number.is_some_and(|number| inbox.message(1).unwrap().keywords & 1 << number != 0)
+        };
+        assert!(has(&inbox));
+        drop(inbox);
+        let Fixture { root, stores, store } = at;
+        drop((stores, store));
+        let maildir = root.path().join("Maildir");
+        let mut bytes = fs::read(maildir.join(journal::FILE)).unwrap();
+        let body = b"mailcote.journal 1\n".len() + 8;
+        bytes[body + 2] ^= 1;
+        fs::write(maildir.join(journal::FILE), bytes).unwrap();
+        if !is_ours {
+            // The journal of another folder: its UID 1 is another file.
+            let list = maildir.join("dovecot-uidlist");
+            fs::write(&list, fs::read_to_string(&list).unwrap().replace(":1.m", ":2.m")).unwrap();
+            fs::rename(maildir.join("cur").join(name_in(&maildir)), maildir.join("cur/2.m:2,")).unwrap();
+        }
+        let at = Fixture::in_directory(root);
+        assert_eq!(has(&at.inbox()), is_ours);
+        let at = at.restart();
+        assert_eq!((has(&at.inbox()), uids(&at.inbox())), (is_ours, vec![1]), "and so it stays");
+    }
+}
+
+/// The only file in `cur/`.
+fn name_in(maildir: &std::path::Path) -> String {
+    names(&maildir.join("cur")).remove(0)
+}
