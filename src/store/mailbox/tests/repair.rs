@@ -411,3 +411,20 @@ fn damage_to_the_journals_first_record_costs_only_that() {
 fn name_in(maildir: &std::path::Path) -> String {
     names(&maildir.join("cur")).remove(0)
 }
+
+#[test]
+fn a_default_folder_first_opened_on_a_full_disk_keeps_its_uidvalidity() {
+    let at = Fixture::new();
+    let here = at.root.path().to_owned();
+    let full = fsio::watch_steps(move |_, step| match step {
+        fsio::Step::Create(path) | fsio::Step::Write(path) if path.starts_with(&here) => {
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        _ => Ok(()),
+    });
+    let told = [at.inbox().uid_validity(), at.trash().uid_validity()];
+    assert_ne!(told[0], told[1], "each folder has its own");
+    drop(full);
+    let at = at.restart();
+    assert_eq!([at.inbox().uid_validity(), at.trash().uid_validity()], told);
+}
