@@ -2,13 +2,16 @@
 //!
 //! Owns the lines and their base64; what they mean is [`Login`]'s. Only on submission, and only where [`Login::mechanisms`] says
 //! that a login is possible: under TLS, or on loopback if that is allowed.
+//!
+//! SCRAM-SHA-256-PLUS is not offered here. mutt and neomutt as Debian builds them choose it wherever it is, find that their library
+//! cannot bind to a TLS 1.3 channel, and give up sending; reading mail, the same programs fall back to a password.
 
 use super::reply::{self, Reply};
 use super::session::{Smtp, State, Then};
 use crate::account::{Login, Mechanism, Refusal, Step};
 use crate::wire::line::{Ends, Taken};
 use crate::wire::sasl::{self, MAX_LINE};
-use crate::wire::{Answer, Input, Want};
+use crate::wire::{Answer, Input, Tls, Want};
 
 /// A login under way.
 pub(super) struct Exchange {
@@ -22,7 +25,12 @@ fn possible(session: &Smtp) -> Vec<Mechanism> {
     if !session.must_log_in() {
         return Vec::new();
     }
-    Login::mechanisms(&session.shared.accounts, &session.peer, session.tls.as_ref())
+    Login::mechanisms(&session.shared.accounts, &session.peer, unbound(session).as_ref())
+}
+
+/// The connection's TLS without what a login could be bound to: see above. So a client that could bind is no victim of a downgrade either.
+fn unbound(session: &Smtp) -> Option<Tls> {
+    session.tls.clone().map(|tls| Tls { exporter: None, ..tls })
 }
 
 /// Their names, for EHLO.
@@ -59,7 +67,7 @@ fn begin(session: &mut Smtp, argument: &str) -> Result<Then, Reply> {
         None => None,
     };
     let (login, step) =
-        Login::sasl(&session.shared.accounts, &session.peer, session.tls.as_ref(), mechanism, initial.as_deref());
+        Login::sasl(&session.shared.accounts, &session.peer, unbound(session).as_ref(), mechanism, initial.as_deref());
     Ok(follow(session, Box::new(Exchange { login, pausing: false }), step))
 }
 
