@@ -74,6 +74,13 @@ impl World {
         fs::write(self.dir.path().join("domains/demo.test/users"), line).unwrap();
     }
 
+    /// bob is another user, of the same mail: all users of this world have one home.
+    pub fn with_bob(self) -> World {
+        let lines = "alice:{PLAIN}alice-secret\nbob:{PLAIN}bob-secret\n";
+        fs::write(self.dir.path().join("domains/demo.test/users"), lines).unwrap();
+        self
+    }
+
     /// How many files are in a directory of INBOX.
     pub fn files(&self, directory: &str) -> usize {
         fs::read_dir(self.dir.path().join("mail").join(directory)).map_or(0, Iterator::count)

@@ -85,7 +85,14 @@ struct Notes {
 /// A followed folder.
 struct Noted {
     changed: u64,
-    folder: Weak<Followed>,
+    /// All that somebody may still hold, the latest last: one, unless the directory was replaced.
+    followed: Vec<Weak<Followed>>,
+}
+
+impl Noted {
+    fn living(&self) -> impl DoubleEndedIterator<Item = Arc<Followed>> {
+        self.followed.iter().filter_map(Weak::upgrade)
+    }
 }
 
 /// As long as this lives, changes in the folder are noted.
@@ -144,17 +151,15 @@ impl Lookout {
     pub fn listen(&self, raiser: Raiser) {
         let mut notes = self.notes();
         notes.listeners.retain(|(raiser, _)| raiser.is_alive());
-        if !notes.listeners.iter().any(|(other, _)| other.is_same(&raiser)) {
-            notes.listeners.push((raiser, false));
+        match notes.listeners.iter_mut().find(|(other, _)| other.is_same(&raiser)) {
+            Some((_, told)) => *told = false,
+            None => notes.listeners.push((raiser, false)),
         }
     }
 
-    /// What happened after `since`, for the one who is raised by `raiser`.
-    pub fn after(&self, since: u64, raiser: &Raiser) -> News {
-        let mut notes = self.notes();
-        if let Some(listener) = notes.listeners.iter_mut().find(|(other, _)| other.is_same(raiser)) {
-            listener.1 = false;
-        }
+    /// What happened after `since`. Whoever is raised has to look around before ([`Store::look_around`]).
+    pub fn after(&self, since: u64) -> News {
+        let notes = self.notes();
         if notes.last == since {
             return News { last: since, ..News::default() };
         }
@@ -183,9 +188,11 @@ impl Lookout {
 
     /// The folder that was open under this name is gone from there, and its watches with it.
     pub(super) fn closed(&self, name: &Name) {
-        let folder = self.notes().folders.get(name).and_then(|noted| noted.folder.upgrade());
-        if let Some(folder) = folder {
+        let followed: Vec<_> = self.notes().folders.get(name).into_iter().flat_map(Noted::living).collect();
+        for folder in &followed {
             folder.gone.store(true, Ordering::Release);
+        }
+        if !followed.is_empty() {
             self.tree_changed();
         }
     }
@@ -196,9 +203,37 @@ impl Lookout {
 
     /// A directory that is not watched: somebody must look.
     fn look_due(&self) {
-        if !self.look_due.swap(true, Ordering::AcqRel) {
-            self.raise();
+        self.look_due.store(true, Ordering::Release);
+        // Also if it was due before: whoever was raised then may have ended since without looking.
+        self.raise();
+    }
+
+    /// The one who is raised by `raiser` looks at what happened from here on, and is to be raised by what happens later.
+    fn asked(&self, raiser: &Raiser) {
+        let mut notes = self.notes();
+        if let Some((_, told)) = notes.listeners.iter_mut().find(|(other, _)| other.is_same(raiser)) {
+            *told = false;
         }
+    }
+
+    /// Note changes in this folder, unless somebody else has begun to follow the same directory in the meantime: then it is his that is followed.
+    fn enter(&self, folder: Arc<Followed>) -> Arc<Followed> {
+        // Declared before the lock, so dropped after it: the end of a watch is foreign code.
+        let living: Vec<_>;
+        let mut notes = self.notes();
+        living = notes.folders.get(&folder.name).into_iter().flat_map(Noted::living).collect();
+        if let Some(other) = living.iter().rev().find(|other| other.is_as(&folder)) {
+            return Arc::clone(other);
+        }
+        notes.folders.retain(|_, noted| {
+            noted.followed.retain(|followed| followed.strong_count() > 0);
+            !noted.followed.is_empty()
+        });
+        let changed = notes.last;
+        let noted = notes.folders.entry(folder.name.clone()).or_insert(Noted { changed, followed: Vec::new() });
+        noted.changed = changed;
+        noted.followed.push(Arc::downgrade(&folder));
+        folder
     }
 
     fn note(&self, change: impl FnOnce(&mut Notes)) {
@@ -239,10 +274,14 @@ impl Store {
     pub fn follow(&self, name: &Name) -> Result<Arc<Followed>> {
         let _owner = self.assume()?;
         let dir = self.tree.find(name)?;
-        let known = self.lookout.notes().folders.get(name).and_then(|noted| noted.folder.upgrade());
+        let known = self.lookout.notes().folders.get(name).and_then(|noted| noted.living().next_back());
         if let Some(folder) = known.filter(|folder| folder.is_still(&dir)) {
             return Ok(folder);
         }
+        Ok(self.lookout.enter(self.begin_to_follow(name, dir)))
+    }
+
+    fn begin_to_follow(&self, name: &Name, dir: PathBuf) -> Arc<Followed> {
         let folder = Arc::new(Followed {
             lookout: Arc::downgrade(&self.lookout),
             name: name.clone(),
@@ -252,11 +291,7 @@ impl Store {
             looking: OnceLock::new(),
         });
         folder.look(&self.process);
-        let mut notes = self.lookout.notes();
-        notes.folders.retain(|_, noted| noted.folder.strong_count() > 0);
-        let changed = notes.last;
-        notes.folders.insert(name.clone(), Noted { changed, folder: Arc::downgrade(&folder) });
-        Ok(folder)
+        folder
     }
 
     /// Have changes of the tree noted from now on, also by directories that were made since this was last asked. List the folders *after* this.
@@ -276,15 +311,18 @@ impl Store {
         Ok(tree)
     }
 
-    /// Compare the times of followed directories that cannot be watched, if it is time for that, and note what changed.
-    pub fn look_around(&self) -> Result<()> {
+    /// Compare the times of followed directories that cannot be watched, if it is time for that, and note what changed; for the one who
+    /// is raised by `raiser`, who asks what happened after this, and is raised again from now on.
+    pub fn look_around(&self, raiser: &Raiser) -> Result<()> {
+        // First of all: if it falls due again behind the next line, somebody is to be raised.
+        self.lookout.asked(raiser);
         if !self.lookout.look_due.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
         let _owner = self.assume()?;
         let followed: Vec<Arc<Followed>> = {
             let notes = self.lookout.notes();
-            notes.folders.values().filter_map(|noted| noted.folder.upgrade()).collect()
+            notes.folders.values().flat_map(Noted::living).collect()
         };
         for folder in &followed {
             folder.looking.get().into_iter().flatten().for_each(Looking::try_again);
@@ -304,6 +342,15 @@ impl Followed {
             known.is_some_and(|known| now.is_ok_and(|now| known.stamp().same_folder(&now)))
         };
         !self.gone.load(Ordering::Acquire) && self.dir == dir && same()
+    }
+
+    /// Is it the same folder as the other one, as far as is known? Touches no disk.
+    fn is_as(&self, other: &Followed) -> bool {
+        let same = || {
+            let (known, now) = (*lock(&self.known), *lock(&other.known));
+            known.is_some_and(|known| now.is_some_and(|now| known.stamp().same_folder(now.stamp())))
+        };
+        !self.gone.load(Ordering::Acquire) && self.dir == other.dir && same()
     }
 
     fn look(self: &Arc<Self>, process: &Process) {

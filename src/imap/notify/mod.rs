@@ -125,7 +125,8 @@ enum Of {
     Mailboxes(Vec<Name>),
 }
 
-/// An account in which mailboxes are followed.
+/// An account in which mailboxes are followed. Two of them may be in one store: users with one home between them, who share with each other.
+#[derive(Clone)]
 struct Account {
     store: Arc<Store>,
     /// Whose it is, if it is another user's.
@@ -271,6 +272,10 @@ impl Notify {
         if self.accounts.is_empty() {
             return Ok(());
         }
+        // Of all, even if one fails: from here on each can raise this session again.
+        let raiser = context.notice.raiser();
+        let looked: Vec<_> = self.accounts.iter().map(|account| account.store.look_around(&raiser)).collect();
+        looked.into_iter().collect::<Result<(), _>>()?;
         let new_owners = self.reaches_others(context) && owners(context)? != self.owners;
         if new_owners || self.stale {
             self.find_accounts(context)?;
@@ -344,10 +349,11 @@ impl Notify {
                 (store, Some(owner), prefix)
             }));
         }
-        let mut before = std::mem::take(&mut self.accounts);
+        let mut accounts = Vec::new();
         for (store, owner, prefix) in found {
-            if let Some(at) = before.iter().position(|account| Arc::ptr_eq(&account.store, &store)) {
-                self.accounts.push(before.swap_remove(at));
+            let is_it = |account: &&Account| Arc::ptr_eq(&account.store, &store) && account.prefix == prefix;
+            if let Some(account) = self.accounts.iter().find(is_it) {
+                accounts.push(account.clone());
                 continue;
             }
             let raiser = context.notice.raiser();
@@ -355,8 +361,10 @@ impl Notify {
             store.annotation_feed().listen(raiser);
             let tree = store.follow_tree()?;
             let (since, annotated) = (store.lookout().last(), store.annotation_feed().last());
-            self.accounts.push(Account { store, owner, prefix, since, annotated, _tree: tree });
+            accounts.push(Account { store, owner, prefix, since, annotated, _tree: tree });
         }
+        // Only now: on failure there are those that were there before, and the next round tries again.
+        self.accounts = accounts;
         Ok(())
     }
 }

@@ -152,18 +152,16 @@ impl Notify {
 
     /// Find out what happened in all accounts; list anew if names, subscriptions or rights may have changed, or if that is a `must`.
     pub(super) fn look_at_tree(&mut self, context: &Context, must: bool) -> Result<(), Failed> {
-        let raiser = context.notice.raiser();
-        for account in &self.accounts {
-            account.store.look_around()?;
-        }
         let mut lookouts: Vec<Arc<Lookout>> = self.accounts.iter().map(|a| Arc::clone(a.store.lookout())).collect();
         // In an order that all sessions keep.
         lookouts.sort_by_key(Arc::as_ptr);
+        // Users with one home between them have one: who takes the same turn twice waits for himself.
+        lookouts.dedup_by(|a, b| Arc::ptr_eq(a, b));
         // Between the log and the tree nobody may change either.
         let turns: Vec<_> = lookouts.iter().map(|lookout| lookout.turn()).collect();
         let (mut changed, mut done) = (must || self.stale, Vec::new());
         for (at, account) in self.accounts.iter_mut().enumerate() {
-            let news = account.store.lookout().after(account.since, &raiser);
+            let news = account.store.lookout().after(account.since);
             account.since = news.last;
             changed |= news.tree || news.subscriptions;
             if news.tree {

@@ -1,7 +1,9 @@
 //! What a session tells between commands, and what it costs.
 
 use super::*;
+use crate::imap::place::Sharing;
 use crate::imap::testing::{Client, World};
+use crate::store::acl::shares::Shares;
 use crate::wire::{Event, Want};
 
 /// Wait until the session was woken and has told something.
@@ -137,4 +139,33 @@ fn too_many_mailboxes_end_notifications() {
 fn following_costs_little() {
     assert!(size_of::<Told>() + size_of::<Name>() <= 120, "{}", size_of::<Told>());
     assert!(size_of::<Seen>() + size_of::<Name>() <= 40, "{}", size_of::<Seen>());
+}
+
+/// Two logins with one home have one store between them, which is the user's own and another user's as well.
+#[test]
+fn users_of_one_home_who_share_with_each_other() {
+    let (done, is_done) = std::sync::mpsc::channel();
+    // On a thread of its own: what is to be shown is that it ends.
+    std::thread::spawn(move || {
+        let world = World::with(|accounts, settings| {
+            let shares = Arc::new(Shares::new(accounts.domains.with_file_name("shares")));
+            settings.sharing = Some(Sharing { shares, prefix: "shared".into(), anyone: false });
+        });
+        let world = world.with_bob();
+        let (mut alice, mut bob) = (logged_in(&world), world.client());
+        alice.says("b create Work\r\n");
+        assert!(alice.says("c setacl Work bob lr\r\n").starts_with("c OK "));
+        assert!(bob.says("a login bob@demo.test bob-secret\r\n").starts_with("a OK "));
+        let set =
+            "b notify set (subtree shared (MessageNew MessageExpunge)) (personal (MessageNew MessageExpunge))\r\n";
+        assert!(bob.says(set).starts_with("b OK "));
+        assert_eq!(bob.says("c noop\r\n"), "c OK Nothing done\r\n");
+        world.put(".Work/new", "1.1.host", b"Subject: a\r\n\r\na\r\n");
+        let said = told(&mut bob);
+        for name in ["Work", "shared/alice@demo.test/Work"] {
+            assert!(said.contains(&format!("* STATUS {name} (MESSAGES 1 UIDNEXT 2)\r\n")), "{said}");
+        }
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
 }

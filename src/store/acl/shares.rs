@@ -115,7 +115,9 @@ impl Shares {
     pub fn listen(&self, raiser: Raiser) {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.retain(Raiser::is_alive);
-        listeners.push(raiser);
+        if !listeners.iter().any(|other| other.is_same(&raiser)) {
+            listeners.push(raiser);
+        }
     }
 
     fn file(&self, domain: &str) -> PathBuf {
@@ -230,6 +232,23 @@ mod tests {
         let want = "shared/shared-boxes/anyone/carol@demo.test\n1\n\
                     shared/shared-boxes/user/bob@demo.test/alice@demo.test\n1\n";
         assert_eq!(text, want);
+    }
+
+    #[test]
+    fn who_listens_twice_is_raised_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let shares = Shares::new(dir.path().join("shared"));
+        let (one, other) = (crate::notice::Notice::new(), crate::notice::Notice::new());
+        for _ in 0..3 {
+            shares.listen(one.raiser());
+            shares.listen(other.raiser());
+        }
+        assert_eq!(shares.listeners.lock().unwrap().len(), 2);
+        shares.add("alice@demo.test", &[Identifier::User("bob@demo.test".into())], || Ok(Vec::new())).unwrap();
+        assert!(one.take() && other.take());
+        drop(other);
+        shares.listen(one.raiser());
+        assert_eq!(shares.listeners.lock().unwrap().len(), 1, "whose waiter is gone is forgotten");
     }
 
     #[test]

@@ -22,8 +22,8 @@ fn wait(store: &Store, notice: &Notice, since: u64, is_it: impl Fn(&News) -> boo
     let mut all = News { last: since, ..News::default() };
     for _ in 0..500 {
         notice.take();
-        store.look_around().unwrap();
-        let news = store.lookout().after(since, &notice.raiser());
+        store.look_around(&notice.raiser()).unwrap();
+        let news = store.lookout().after(since);
         if is_it(&news) {
             return news;
         }
@@ -53,7 +53,7 @@ fn what_others_do_in_a_folder_is_noted() {
     let since = store.lookout().last();
     fs::remove_file(&message).unwrap();
     std::thread::sleep(Duration::from_millis(50));
-    assert_eq!(store.lookout().after(since, &notice.raiser()).folders, []);
+    assert_eq!(store.lookout().after(since).folders, []);
 }
 
 #[test]
@@ -131,13 +131,13 @@ fn who_did_what_is_remembered_to_a_bound() {
     turn.did(8, Done::Subscribed(name("B")));
     drop(turn);
     assert!(notice.take());
-    let news = lookout.after(since, &notice.raiser());
+    let news = lookout.after(since);
     assert_eq!(news.done, [(7, Done::Renamed(name("A"), name("B"))), (8, Done::Subscribed(name("B")))]);
     assert!(news.tree && news.subscriptions);
     for _ in 0..2 * MAX_DONE {
         lookout.turn().did(7, Done::Created(name("C")));
     }
-    assert_eq!(lookout.after(since, &notice.raiser()).done.len(), MAX_DONE);
+    assert_eq!(lookout.after(since).done.len(), MAX_DONE);
 }
 
 #[test]
@@ -151,9 +151,72 @@ fn one_wake_up_until_somebody_asks() {
     assert!(notice.take());
     store.lookout().changed(&Name::inbox());
     assert!(!notice.take(), "was told already");
-    let news = store.lookout().after(0, &notice.raiser());
-    assert_eq!(news.folders, [Name::inbox()]);
+    store.look_around(&notice.raiser()).unwrap();
+    assert_eq!(store.lookout().after(0).folders, [Name::inbox()]);
     store.lookout().changed(&Name::inbox());
     assert!(notice.take());
-    assert_eq!(store.lookout().after(store.lookout().last(), &notice.raiser()).folders, []);
+    assert_eq!(store.lookout().after(store.lookout().last()).folders, []);
+}
+
+/// The polling thread may come between any two steps of a session that looks.
+#[test]
+fn whoever_polls_never_leaves_a_look_that_nobody_hears_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path(), Layout::Maildirpp);
+    let (notice, gone) = (Notice::new(), Notice::new());
+    store.lookout().listen(notice.raiser());
+    store.lookout().look_due();
+    assert!(notice.take());
+    store.look_around(&notice.raiser()).unwrap();
+    store.lookout().look_due();
+    store.lookout().after(0);
+    assert!(notice.take(), "it fell due while this session was looking");
+    store.look_around(&notice.raiser()).unwrap();
+    assert!(!store.lookout().look_due.load(Ordering::Acquire) && !notice.take());
+    // A look that is left to one who ends.
+    drop(notice);
+    store.lookout().listen(gone.raiser());
+    store.lookout().look_due();
+    drop(gone);
+    let late = Notice::new();
+    store.lookout().listen(late.raiser());
+    store.lookout().look_due();
+    assert!(late.take());
+    // To listen again is to be raised again.
+    store.lookout().listen(late.raiser());
+    store.lookout().look_due();
+    assert!(late.take());
+}
+
+#[test]
+fn two_who_begin_to_follow_at_once_follow_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path(), Layout::Maildirpp);
+    for folder in ["Work", "Other", "Third"] {
+        store.create(&name(folder), None).unwrap();
+    }
+    // Both have looked for it, neither has found it.
+    let begin = || store.begin_to_follow(&name("Work"), dir.path().join("Maildir/.Work"));
+    let (one, two) = (begin(), begin());
+    let (one, two) = (store.lookout().enter(one), store.lookout().enter(two));
+    assert!(Arc::ptr_eq(&one, &two));
+    drop(two);
+    let _other = store.follow(&name("Other")).unwrap();
+    let changed = || {
+        let since = store.lookout().last();
+        store.lookout().changed(&name("Work"));
+        store.lookout().after(since).folders
+    };
+    assert_eq!(changed(), [name("Work")]);
+    // Replaced, and the second ends before the first: there is still one who follows.
+    one.gone.store(true, Ordering::Release);
+    let two = store.follow(&name("Work")).unwrap();
+    assert!(!Arc::ptr_eq(&one, &two));
+    drop(two);
+    let _third = store.follow(&name("Third")).unwrap();
+    assert_eq!(changed(), [name("Work")]);
+    drop(one);
+    drop(_third);
+    let _third = store.follow(&name("Third")).unwrap();
+    assert_eq!(changed(), []);
 }
