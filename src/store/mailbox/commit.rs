@@ -88,20 +88,25 @@ impl Mailbox {
             return Ok(());
         }
         let seen = scan::compare(&self.dir, &self.state().table)?;
-        let is_claimed = |file: &File| disk.unclaimed.find(base_of(&file.name)).is_some();
-        let claimed = seen.fresh.into_iter().filter(is_claimed);
-        fresh.extend(claimed.filter(|file| have.insert(base_of(&file.name).into())));
+        let others = seen.fresh.into_iter().filter(|file| have.insert(base_of(&file.name).into()));
+        let others: Vec<File> = others.collect();
+        // Together: what one of ours has is not another's.
+        let claims = disk.unclaimed.claims(fresh.iter().chain(&others).map(|file| base_of(&file.name)));
+        let claimed = others.into_iter().zip(&claims[fresh.len()..]).filter(|(_, claim)| claim.is_some());
+        fresh.extend(claimed.map(|(file, _)| file));
         Ok(())
     }
 
     /// Files that got so long a name from somebody that no flag fits into it get one of ours, before they get their UID. Afterwards they
     /// could never be marked, nor deleted.
     fn shorten_names(&self, disk: &Disk, fresh: &mut [File]) {
-        for file in fresh {
+        let is_long = |file: &File| base_of(&file.name).len() + FLAGS_ROOM > filename::MAX_FILE_NAME;
+        if !fresh.iter().any(is_long) {
+            return;
+        }
+        let claims = disk.unclaimed.claims(fresh.iter().map(|file| base_of(&file.name)));
+        for (file, _) in fresh.iter_mut().zip(claims).filter(|(file, claim)| is_long(file) && claim.is_none()) {
             let base = base_of(&file.name);
-            if base.len() + FLAGS_ROOM <= filename::MAX_FILE_NAME || disk.unclaimed.find(base).is_some() {
-                continue;
-            }
             let short = [self.process.unique().as_bytes(), &file.name[base.len()..]].concat();
             match fsio::rename_new(&self.path(file.place, &file.name), &self.path(file.place, &short)) {
                 Ok(()) => file.name = short.into(),
@@ -132,7 +137,7 @@ impl Mailbox {
     }
 
     /// UIDs for files that have none, in their order; on the disk when this returns, or, where the disk is full and they
-    /// `may_wait`, in memory. A file that another process has numbered meanwhile has that UID. `guids` are those of the originals, in the same order,
+    /// `may_wait`, in memory. A file that another process has numbered meanwhile has that UID, and no other file has it. `guids` are those of the originals, in the same order,
     /// empty for what is no copy.
     pub(super) fn give_uids(
         &self,
@@ -146,9 +151,12 @@ impl Mailbox {
         let mut next = self.state().next_uid.max(disk.list.header().next_uid);
         let mut given = Vec::with_capacity(fresh.len());
         let (mut records, saved) = (Vec::new(), clock::unix());
-        for (at, file) in fresh.into_iter().enumerate() {
+        let claims = disk.unclaimed.claims(fresh.iter().map(|file| base_of(&file.name)));
+        let claims: Vec<Option<Record>> = claims.into_iter().map(Option::<&Record>::cloned).collect();
+        for (at, (file, claim)) in fresh.into_iter().zip(claims).enumerate() {
             let base = base_of(&file.name);
-            if let Some(record) = disk.unclaimed.find(base).cloned() {
+            // It stays in `unclaimed` until the list is written, which may be written whole.
+            if let Some(record) = claim {
                 if *record.base != *base {
                     // Renamed since: the list must name it as it is.
                     disk.unclaimed.remove(&record.base);

@@ -1,9 +1,10 @@
 //! UIDs that other processes have given to files that we have not seen yet.
 //!
-//! A file has the UID of its base; or, if no record has exactly that base, of the only record with the same key: some programs write sizes
-//! into a name (`,S=`) after the file got its UID. In memory only; touches no disk and never fails.
+//! A file has the UID of its base; or, if no record has exactly that base, of the only record with the same key that no other file has: some
+//! programs write sizes into a name (`,S=`) after the file got its UID. A record is one file's, never two's. In memory only; touches no
+//! disk and never fails.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::filename;
 use super::super::uidlist::Record;
@@ -31,21 +32,32 @@ impl Unclaimed {
         self.by_base.insert(record.base.clone(), record);
     }
 
-    /// The one that a file with this base has.
-    pub(super) fn find(&self, base: &[u8]) -> Option<&Record> {
-        self.by_base.get(base).or_else(|| match &self.by_key.get(&*filename::key(base))?[..] {
-            [only] => self.by_base.get(only),
-            _ => None,
-        })
+    /// Which of them each of the files with these bases has, all looked at together: a base that is a record's own goes before one that only
+    /// has its key.
+    pub(super) fn claims<'a>(&self, bases: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<Option<&Record>> {
+        let mut used: HashSet<&[u8]> = HashSet::new();
+        let own = |base| self.by_base.get(base).filter(|record| used.insert(&record.base));
+        let mut claims: Vec<Option<&Record>> = bases.clone().map(own).collect();
+        for (claim, base) in claims.iter_mut().zip(bases).filter(|(claim, _)| claim.is_none()) {
+            if used.len() == self.len() {
+                break;
+            }
+            let Some(same) = self.by_key.get(&*filename::key(base)) else { continue };
+            let mut free = same.iter().filter(|base| !used.contains(&***base));
+            if let (Some(only), None) = (free.next(), free.next()) {
+                used.insert(only);
+                *claim = self.by_base.get(only);
+            }
+        }
+        claims
     }
 
     /// The file with this base is there.
     pub(super) fn remove(&mut self, base: &[u8]) {
-        let Some(found) = self.find(base).map(|record| record.base.clone()) else { return };
-        self.by_base.remove(&found);
-        let key = filename::key(&found);
+        let Some(found) = self.by_base.remove(base) else { return };
+        let key = filename::key(base);
         if let Some(same) = self.by_key.get_mut(&*key) {
-            same.retain(|other| *other != found);
+            same.retain(|other| *other != found.base);
             if same.is_empty() {
                 self.by_key.remove(&*key);
             }
@@ -68,7 +80,10 @@ mod tests {
         for (uid, base) in [(1, "a"), (2, "b,S=5"), (3, "c,S=5"), (4, "c,S=6"), (5, "a")] {
             unclaimed.insert(Record::new(uid, base.as_bytes()));
         }
-        let uid = |unclaimed: &Unclaimed, base: &str| unclaimed.find(base.as_bytes()).map(|record| record.uid);
+        let uid = |unclaimed: &Unclaimed, base: &str| {
+            let claims = unclaimed.claims([base.as_bytes()].into_iter());
+            claims[0].map(|record| record.uid)
+        };
         assert_eq!(unclaimed.len(), 4);
         for (base, want) in [
             ("a", Some(5)),
@@ -81,10 +96,31 @@ mod tests {
         ] {
             assert_eq!(uid(&unclaimed, base), want, "{base}");
         }
-        for base in ["c,S=5", "b,S=7", "nothing"] {
+        for base in ["c,S=5", "b,S=5", "a,S=9", "nothing"] {
             unclaimed.remove(base.as_bytes());
         }
         assert_eq!((uid(&unclaimed, "c"), uid(&unclaimed, "b")), (Some(4), None));
         assert_eq!(unclaimed.records().count(), 2);
+    }
+
+    #[test]
+    fn a_record_is_one_files() {
+        let mut unclaimed = Unclaimed::default();
+        for (uid, base) in [(1, "a"), (2, "b,S=5"), (3, "c,S=5"), (4, "c,S=6")] {
+            unclaimed.insert(Record::new(uid, base.as_bytes()));
+        }
+        let table: [(&str, &[&str], &[u32]); 6] = [
+            ("own, then key", &["b,S=5", "b,S=7"], &[2, 0]),
+            ("key, then own", &["b,S=4", "b,S=5"], &[0, 2]),
+            ("twice by key", &["a,S=1", "a,S=2"], &[1, 0]),
+            ("what the first left", &["c,S=7", "c,S=5", "c,S=8"], &[4, 3, 0]),
+            ("either", &["c,S=7", "c,S=8"], &[0, 0]),
+            ("each its own", &["c,S=6", "c,S=5", "b", "d"], &[4, 3, 2, 0]),
+        ];
+        for (case, bases, want) in table {
+            let claims = unclaimed.claims(bases.iter().map(|base| base.as_bytes()));
+            let uids: Vec<u32> = claims.into_iter().map(|claim| claim.map_or(0, |record| record.uid)).collect();
+            assert_eq!(uids, want, "{case}");
+        }
     }
 }

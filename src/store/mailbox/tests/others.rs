@@ -76,6 +76,29 @@ fn a_uid_stays_with_a_file_that_gets_its_size_into_its_name() {
 }
 
 #[test]
+fn a_uid_of_another_program_is_one_files() {
+    let (first, second) = ("1700000001.x.h,S=17", "1700000001.x.h,S=19");
+    // The record's own base before or behind the other in order of arrival; and a base that only shares the key with both.
+    for (base, want) in [(first, [2, 3]), (second, [3, 2]), ("1700000001.x.h", [2, 3])] {
+        let at = Fixture::new();
+        let inbox = at.inbox();
+        at.drop_in("cur", "1600000001.a.h:2,", "a");
+        inbox.refresh().unwrap();
+        append_to_list(&at, &format!("2 :{base}\n"));
+        for name in [first, second] {
+            at.drop_in("cur", &format!("{name}:2,"), name);
+        }
+        inbox.refresh().unwrap();
+        let texts = |inbox: &Mailbox| want.map(|uid| super::text(inbox, uid));
+        assert_eq!((uids(&inbox), texts(&inbox)), (vec![1, 2, 3], [first, second].map(str::to_owned)), "{base}");
+        // As the next process sees it.
+        let other = another_process(&at);
+        let again = other.mailbox(&Name::inbox()).unwrap();
+        assert_eq!((uids(&again), texts(&again)), (vec![1, 2, 3], [first, second].map(str::to_owned)), "{base}");
+    }
+}
+
+#[test]
 fn uids_behind_a_fault_in_the_list_are_not_given_again() {
     let at = Fixture::new();
     let inbox = at.inbox();
