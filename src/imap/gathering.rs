@@ -27,12 +27,14 @@ pub struct Gathering {
     next: usize,
     /// The first error.
     pub failed: Option<Reply>,
+    /// Was every file whole? Else what is made of it must not be kept.
+    pub is_settled: bool,
 }
 
 impl Gathering {
     /// To learn this of every message.
     pub fn new(wants: Wants) -> Gathering {
-        Gathering { tour: Tour::new(wants), next: 0, failed: None }
+        Gathering { tour: Tour::new(wants), next: 0, failed: None, is_settled: true }
     }
 
     /// Show `add` the next of `numbers` (ascending): their places and UIDs, with no facts if none are wanted. Returns whether all are done, or the reply if `add` had no room.
@@ -69,6 +71,7 @@ impl Gathering {
                 if full || late { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
             self.next += visited.done;
+            self.is_settled &= visited.is_settled;
             if let Some(error) = visited.failed {
                 self.failed.get_or_insert(error.into());
             }

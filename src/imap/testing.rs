@@ -98,6 +98,20 @@ impl World {
         fs::write(directory.join(name), bytes).unwrap();
     }
 
+    /// As [`World::put`], an hour ago: nobody is writing it any more.
+    pub fn put_long_ago(&self, directory: &str, name: &str, bytes: &[u8]) {
+        self.put(directory, name, bytes);
+        let path = self.dir.path().join("mail").join(directory).join(name);
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(3600)).unwrap();
+    }
+
+    /// INBOX, as the sessions have it open.
+    pub fn inbox(&self) -> Arc<store::Mailbox> {
+        let user = self.shared.accounts.user("alice@demo.test").unwrap();
+        self.shared.stores.open(&user.home).unwrap().mailbox(&store::Name::inbox()).unwrap()
+    }
+
     /// Remove a file from a directory of INBOX, as another program would.
     pub fn remove(&self, directory: &str, name: &str) {
         fs::remove_file(self.dir.path().join("mail").join(directory).join(name)).unwrap();

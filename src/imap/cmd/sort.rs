@@ -52,6 +52,7 @@ pub(super) fn begin(mut call: Call<'_>) -> Result<Begun, Reply> {
         returns,
         modseq: searching.program().asks_modseq(),
         since: call.context.selected()?.mailbox.since(),
+        is_settled: true,
         stage: Stage::Search(Box::new(searching), criteria),
         failed: None,
     };
@@ -66,6 +67,8 @@ struct Sort {
     modseq: bool,
     /// What is found out is of this moment.
     since: Since,
+    /// It is of whole files, and may be kept.
+    is_settled: bool,
     stage: Stage,
     /// The first error.
     failed: Option<Reply>,
@@ -138,12 +141,15 @@ impl Sort {
     ) -> Result<bool, Reply> {
         let mailbox = &selected.mailbox;
         let (dates, sizes) = (keys.lacks(SortKey::Arrival) || keys.lacks(SortKey::Date), keys.lacks(SortKey::Size));
-        let mut failed = None;
+        let (mut failed, mut sizes_settled) = (None, true);
         let add = |row: u32, uid: u32, facts: Option<&Facts<'_>>| {
             let date = if dates { mailbox.internal_date(uid) } else { Ok(0) };
-            let size = if sizes { mailbox.wire_size(uid) } else { Ok(0) };
+            let size = if sizes { mailbox.wire_size_and_rest(uid) } else { Ok((0, true)) };
             match (date, size) {
-                (Ok(date), Ok(size)) => keys.add(row, uid, date, size, facts),
+                (Ok(date), Ok((size, is_settled))) => {
+                    sizes_settled &= is_settled;
+                    keys.add(row, uid, date, size, facts)
+                }
                 (Err(store::Error::Gone), _) | (_, Err(store::Error::Gone)) => true,
                 (Err(error), _) | (_, Err(error)) => {
                     failed.get_or_insert(Reply::from(error));
@@ -152,6 +158,7 @@ impl Sort {
             }
         };
         let done = gathering.step(selected, numbers, add);
+        self.is_settled &= sizes_settled && gathering.is_settled;
         self.failed = self.failed.take().or(failed).or(gathering.failed.take());
         done
     }
@@ -168,7 +175,8 @@ impl Sort {
 
     /// Begin to tell the result.
     fn tell(&mut self, selected: &mut Selected, numbers: &[u32], sorted: Sorted, out: &mut Out) -> Progress {
-        for (key, ranks) in sorted.ranks {
+        // Of a file that somebody was writing the next SORT finds out more.
+        for (key, ranks) in sorted.ranks.into_iter().filter(|_| self.is_settled) {
             selected.mailbox.keep_ranks(self.since, key, ranks);
         }
         let numbers: Vec<u32> = sorted.places.into_iter().map(|place| numbers[place as usize]).collect();

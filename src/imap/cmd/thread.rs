@@ -93,7 +93,10 @@ impl Job for Thread {
                     return Ok(Progress::Continue);
                 }
                 let kin = Arc::new(gather.0.finish());
-                selected.mailbox.keep_kin(self.since, &kin);
+                // Of a file that somebody was writing the next THREAD finds out more.
+                if gather.1.is_settled {
+                    selected.mailbox.keep_kin(self.since, &kin);
+                }
                 let name = |uid: &u32| if self.by_uid { Some(*uid) } else { selected.view.number(*uid) };
                 let names: Vec<u32> = kin.uids().iter().filter_map(name).collect();
                 self.thread(Threads::new(kin, (0..).zip(names).collect()), out)

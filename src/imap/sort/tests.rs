@@ -94,6 +94,42 @@ fn said(world: &World, some: &str) -> Vec<String> {
     sets.into_iter().flat_map(ask).map(|command| client.says(&command)).collect()
 }
 
+#[test]
+fn what_is_said_of_a_half_written_file_is_not_kept() {
+    let first = "Subject: m\r\nMessage-ID: <1@x>\r\n\r\nhello\r\n";
+    let (half, whole) =
+        ("Subject: a\r\n", "Subject: z\r\nMessage-ID: <2@x>\r\nReferences: <1@x>\r\n\r\nhello hello\r\n");
+    let commands = ["sort (subject)", "sort (size)", "thread refs"];
+    let keeps = |world: &World| {
+        let inbox = world.inbox();
+        [inbox.ranks(SortKey::Subject).is_some(), inbox.ranks(SortKey::Size).is_some(), inbox.kin().is_some()]
+    };
+    // A name that tells another size is that of a file of which something is still to come.
+    for name in ["2.a:2,", &format!("2.a,S={}:2,", whole.len())] {
+        let world = World::new();
+        world.put_long_ago("cur", "1.a:2,", first.as_bytes());
+        world.put("cur", name, half.as_bytes());
+        let mut client = world.client();
+        client.login();
+        assert!(client.says("a select inbox\r\n").contains("* 2 EXISTS"));
+        let mut said = || {
+            commands.map(|command| {
+                let said = client.says(&format!("b {command} utf-8 all\r\n"));
+                said.lines().next().unwrap_or_default().to_owned()
+            })
+        };
+        assert_eq!(said(), ["* SORT 2 1", "* SORT 2 1", "* THREAD (1)(2)"], "{name}");
+        assert_eq!(keeps(&world), [false; 3], "{name}");
+        // As its writer goes on, in place; then all of it is there.
+        world.put("cur", name, whole.as_bytes());
+        assert_eq!(said(), ["* SORT 1 2", "* SORT 1 2", "* THREAD (1 2)"], "{name}");
+        assert_eq!(keeps(&world), [name.contains("S="); 3], "{name}");
+        world.put_long_ago("cur", name, whole.as_bytes());
+        assert_eq!(said(), ["* SORT 1 2", "* SORT 1 2", "* THREAD (1 2)"], "{name}");
+        assert_eq!(keeps(&world), [true; 3], "{name}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
     #[test]
@@ -108,7 +144,7 @@ proptest! {
         let put = |world: &World, from: usize, picked: &[prop::sample::Index]| {
             for (n, which) in picked.iter().enumerate() {
                 let flags = if n % 3 == 0 { "S" } else { "" };
-                world.put("cur", &format!("{}.a:2,{flags}", from + n), which.get::<Vec<u8>>(&corpus));
+                world.put_long_ago("cur", &format!("{}.a:2,{flags}", from + n), which.get::<Vec<u8>>(&corpus));
             }
         };
         put(&world, 100, &picked);

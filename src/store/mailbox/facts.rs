@@ -48,6 +48,8 @@ pub struct Visited {
     pub done: usize,
     /// The first error: messages whose file could not be read were passed over.
     pub failed: Option<Error>,
+    /// Was every file whole? What was shown of one that somebody may still be writing is true now, and must not be kept.
+    pub is_settled: bool,
 }
 
 /// Where the cache has what is wanted of some messages.
@@ -75,7 +77,7 @@ impl Mailbox {
         mut visitor: impl FnMut(&Facts<'_>) -> ControlFlow<()>,
     ) -> Result<Visited> {
         let _owner = self.assume()?;
-        let mut visited = Visited { done: 0, failed: None };
+        let mut visited = Visited { done: 0, failed: None, is_settled: true };
         while visited.done < uids.len() && (visited.done == 0 || *budget > 0) {
             let rest = &uids[visited.done..];
             let chunk = &rest[..rest.len().min(CHUNK)];
@@ -103,6 +105,7 @@ impl Mailbox {
                 if entry.as_ref().is_err_and(|error| !matches!(error, Error::Gone)) {
                     visited.failed = visited.failed.take().or(std::mem::replace(entry, Err(Error::Gone)).err());
                 }
+                visited.is_settled &= entry.as_ref().map_or(true, |digest| digest.is_settled);
                 entry.as_ref().ok().map(|digest| digest.facts(*uid))
             } else if !found.lacks(tour.wants, n) {
                 *budget = budget.saturating_sub(LOOK_COST);
@@ -155,12 +158,14 @@ impl Mailbox {
     /// Read these messages' files, show the cache, and keep what was found for the visitor.
     fn fill(&self, tour: &mut Tour, uids: &[u32], budget: &mut u64) -> Result<()> {
         tour.fresh = self.read_files(uids, tour.wants.needs_body(), budget)?;
-        // Of a file that somebody may still be writing only the visitor learns, now. One whose name tells its size is believed by that.
-        let is_whole = |uid: u32, digest: &Digest| {
-            digest.is_settled || self.identify(uid).is_some_and(|(_, named_size)| named_size.is_some())
-        };
+        // Of a file that somebody may still be writing only the visitor learns, now. One that has the size in its name is whole.
+        for (uid, digest) in &mut tour.fresh {
+            let Ok(digest) = digest else { continue };
+            let named = self.identify(*uid).and_then(|(_, named_size)| named_size);
+            digest.is_settled |= named.is_some_and(|named| named == digest.facts(*uid).size());
+        }
         let read = tour.fresh.iter().filter_map(|(uid, digest)| Some((*uid, digest.as_ref().ok()?)));
-        let known: Vec<(u32, &Digest)> = read.filter(|(uid, digest)| is_whole(*uid, digest)).collect();
+        let known: Vec<(u32, &Digest)> = read.filter(|(_, digest)| digest.is_settled).collect();
         if known.is_empty() || self.is_read_only() {
             return Ok(());
         }

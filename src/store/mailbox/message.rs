@@ -38,9 +38,14 @@ impl Mailbox {
 
     /// RFC822.SIZE: size with CRLF line ends. From the name or the uidlist; else counted once and remembered, as soon as the file is at rest.
     pub fn wire_size(&self, uid: u32) -> Result<u64> {
+        self.wire_size_and_rest(uid).map(|(size, _)| size)
+    }
+
+    /// As [`Mailbox::wire_size`], and whether the file was at rest: a size that was counted while somebody was writing must not be kept.
+    pub fn wire_size_and_rest(&self, uid: u32) -> Result<(u64, bool)> {
         let of_name = |entry: &Entry| MessageName::parse(&entry.name).and_then(|name| name.size());
         let known = self.state().get(uid).map(|(_, entry)| (known_size(entry), of_name(entry))).ok_or(Error::Gone)?;
-        let (None, named) = known else { return Ok(known.0.unwrap_or_default()) };
+        let (None, named) = known else { return Ok((known.0.unwrap_or_default(), true)) };
         let file = self.open(uid)?;
         let counted = file.metadata().and_then(|before| {
             let size = count(&file)?;
@@ -53,7 +58,7 @@ impl Mailbox {
             entry.fields = record.fields;
             self.counted.store(true, Ordering::Relaxed);
         }
-        Ok(size)
+        Ok((size, is_whole))
     }
 
     /// Bytes of its file, which need not be readable.
