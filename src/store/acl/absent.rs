@@ -4,6 +4,8 @@
 //! times has no ACL still, and is a folder still: one look instead of three. Only absence is kept, since a file that is there can be written in
 //! place, and only of directories that had been left alone for [`SETTLED`], since two changes in one tick of the clock leave one time.
 //!
+//! A link that leads nowhere is not kept as absence: its target comes and goes without the directory.
+//!
 //! Bounded by [`MAX_KNOWN`]. Leaves nothing on disk; what cannot be looked at is simply not known.
 
 use std::collections::HashMap;
@@ -112,6 +114,12 @@ mod tests {
         assert!(can_bob_read().unwrap());
         store.delete_acl(&name, &Identifier::User("bob".into()), false).unwrap();
         assert!(!can_bob_read().unwrap());
+        // A link whose target is not there yet.
+        fs::remove_file(dir.join(FILE)).unwrap();
+        symlink(root.path().join("shared-acl"), dir.join(FILE)).unwrap();
+        assert_eq!(settle(), (false, false));
+        fs::write(root.path().join("shared-acl"), "user=bob lr\n").unwrap();
+        assert!(can_bob_read().unwrap());
         // A folder that is none any more; a link in its place.
         fs::remove_file(dir.join(FILE)).unwrap();
         assert_eq!(settle(), (false, true));

@@ -59,7 +59,10 @@ impl Store {
         let dir = self.tree.find(name)?;
         let mark = Mark::of(&dir);
         let acl = read_if_any(&dir)?;
-        if acl.is_none() {
+        // A link that leads nowhere gives no rights, but its target may come without a change of this directory.
+        let is_missing =
+            || matches!(std::fs::symlink_metadata(dir.join(FILE)), Err(e) if e.kind() == io::ErrorKind::NotFound);
+        if acl.is_none() && is_missing() {
             self.absent.remember(name, dir, mark);
         }
         Ok(acl.unwrap_or_default())
