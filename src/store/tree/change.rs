@@ -8,8 +8,8 @@
 //! | deleting | `..mailcote-trashed-*`, no folder to anybody | emptied when the tree is next opened or something is deleted |
 //! | deleting from above other folders (fs) | the folder without some of its parts | the client, who was told nothing, deletes it again |
 //!
-//! A role is recorded after its folder is made, and forgotten after it is removed; a role without a folder counts for nothing and
-//! goes with the next change of the file.
+//! A role is recorded after its folder is made, and forgotten after it is removed; a role without a folder counts for nothing, and is
+//! forgotten before a folder gets a name: otherwise the new folder would have it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -55,14 +55,22 @@ impl Tree {
         if let Some(role) = role {
             self.check_role(role, &facts)?;
         }
+        self.forget_roles(&lock, |has| !folders.contains_key(has))?;
         self.make_levels(&lock, &folders, name)?;
         if let Some(role) = role {
             facts.roles.insert(name.clone(), role);
-        }
-        if facts != self.facts()? {
             self.set_facts(&lock, facts)?;
         }
         Ok(())
+    }
+
+    /// Forget the roles of names that no folder has, durably, before a folder gets one of these: a delete on a full disk leaves them.
+    /// The caller holds the tree's lock.
+    pub(super) fn forget_roles(&self, lock: &Lock, is_free: impl Fn(&Name) -> bool) -> Result<()> {
+        let mut facts = self.facts()?;
+        let known = facts.roles.len();
+        facts.roles.retain(|has, _| !is_free(has));
+        if facts.roles.len() == known { Ok(()) } else { self.set_facts(lock, facts) }
     }
 
     pub(super) fn check_role(&self, role: Role, facts: &Facts) -> Result<()> {
@@ -404,6 +412,52 @@ pub(super) mod tests {
         assert!(!left().any(|n| n.starts_with("..")), "nothing was freed");
         drop(full);
         tree.create(&name("Spam"), Some(Role::Junk)).unwrap();
+    }
+
+    /// A tree with a folder A, whose folder Quark was deleted while its role could not be forgotten.
+    pub(in super::super) fn with_a_role_left(layout: Layout) -> (tempfile::TempDir, Tree) {
+        let (root, tree) = tree(layout, &[]);
+        tree.create(&name("A"), None).unwrap();
+        tree.create(&name("Quark"), Some(Role::Junk)).unwrap();
+        let full = unwritable_facts(&root);
+        tree.delete(&name("Quark")).unwrap();
+        drop(full);
+        assert_eq!(Facts::read(root.path()).unwrap().unwrap().roles.len(), 1);
+        (root, tree)
+    }
+
+    fn unwritable_facts(root: &tempfile::TempDir) -> impl Drop + use<> {
+        let here = root.path().to_owned();
+        fsio::watch_steps(move |_, step| match step {
+            fsio::Step::Write(path) | fsio::Step::Create(path) if *path == here.join("mailcote.tree.tmp") => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            _ => Ok(()),
+        })
+    }
+
+    pub(in super::super) fn role_of(tree: &Tree, text: &str) -> Option<Role> {
+        tree.list().unwrap().into_iter().find(|f| f.name == name(text)).unwrap().role
+    }
+
+    #[test]
+    fn a_folder_does_not_get_the_role_of_a_deleted_one() {
+        for layout in LAYOUTS {
+            // Itself, above another one, and while the role cannot be forgotten yet.
+            for made in ["Quark", "Quark/Old"] {
+                let (root, tree) = with_a_role_left(layout);
+                let full = unwritable_facts(&root);
+                assert!(matches!(tree.create(&name(made), None), Err(Error::Full(_))), "{made}");
+                drop(full);
+                assert_eq!(listed(&tree), ["INBOX", "A"], "{layout:?} {made}");
+                tree.create(&name(made), None).unwrap();
+                assert_eq!(role_of(&tree, "Quark"), None, "{layout:?} {made}");
+                tree.create(&name("Spam"), Some(Role::Junk)).unwrap();
+            }
+            let (_root, tree) = with_a_role_left(layout);
+            tree.create(&name("Quark"), Some(Role::Trash)).unwrap();
+            assert_eq!(role_of(&tree, "Quark"), Some(Role::Trash));
+        }
     }
 
     #[test]

@@ -46,6 +46,8 @@ impl Tree {
                 return Err(Error::Cannot(IN_THE_WAY));
             }
         }
+        let may_get = |has: &Name| has == to || has.is_below(to) || to.is_below(has);
+        self.forget_roles(&lock, |has| may_get(has) && !folders.contains_key(has))?;
         // RFC 3501 section 6.3.5: superior names of the new one are made.
         if let Some(parent) = to.parent().filter(|parent| !parent.is_inbox() && !folders.contains_key(parent)) {
             self.make_levels(&lock, &folders, &parent)?;
@@ -196,7 +198,9 @@ fn moved_name(name: &Name, from: &Name, to: &Name) -> Option<Name> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::change::tests::{LAYOUTS, deliver, has_message, listed, name, uid_validity};
+    use super::super::change::tests::{
+        LAYOUTS, deliver, has_message, listed, name, role_of, uid_validity, with_a_role_left,
+    };
     use super::super::list::tests::tree;
     use super::*;
     use crate::store::Role;
@@ -226,6 +230,17 @@ mod tests {
                 let renamed = tree.rename(&name(from), &name(to));
                 let allowed = why == "fs only" && layout == Layout::Maildirpp;
                 assert_eq!(renamed.is_ok(), allowed, "{layout:?} {why}: {renamed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_renamed_folder_does_not_get_the_role_of_a_deleted_one() {
+        for layout in LAYOUTS {
+            for to in ["Quark", "Quark/Old"] {
+                let (_root, tree) = with_a_role_left(layout);
+                tree.rename(&name("A"), &name(to)).unwrap();
+                assert_eq!(role_of(&tree, "Quark"), None, "{layout:?} {to}");
             }
         }
     }
