@@ -108,7 +108,7 @@ fn remove(domain: &str, force: bool, config: &Config, out: &mut dyn Write) -> Do
     let names = Kind::ALL.map(|kind| dir.join(kind.file()));
     let entries = edit::entries(&dir, Kind::Users)?.len() + edit::entries(&dir, Kind::Aliases)?.len();
     if entries > 0 && !force {
-        return fail(format!("{domain} has {entries} users and aliases; remove them first, or say --force"));
+        return fail(format!("{domain} still has users or aliases ({entries}); remove them first, or say --force"));
     }
     for entry in fs::read_dir(&dir).map_err(at(&dir))? {
         let path = entry.map_err(at(&dir))?.path();
