@@ -100,11 +100,19 @@ fn domains_users_and_aliases_come_and_go() {
     must(&config, &["alias", "remove", "team@example.org", "bob@example.org"], "");
     must(&config, &["alias", "remove", "@example.org"], "");
     assert!(refused(&config, &["alias", "remove", "@example.org"], "").contains("no alias"));
+    // What was set over IMAP goes with its user, and the rest with the domain.
+    let limits = dir.path().join("limits");
+    let with_limits =
+        format!("{}\n[quota]\nfile = \"{}\"\n", fs::read_to_string(&config).expect("config"), limits.display());
+    fs::write(&config, with_limits).expect("config");
+    fs::write(&limits, "Alice@example.org:quota=1\nbob@example.org:\nx@elsewhere.org:\n").expect("limits");
     let out = must(&config, &["user", "remove", "alice@example.org"], "");
+    assert_eq!(fs::read_to_string(&limits).expect("limits"), "bob@example.org:\nx@elsewhere.org:\n");
     assert!(out.contains(&maildir) && out.contains("kept") && out.contains("team@example.org"), "{out}");
     assert!(refused(&config, &["user", "remove", "alice@example.org"], "").contains("no user"));
     assert!(refused(&config, &["domain", "remove", "example.org"], "").contains("--force"));
     must(&config, &["domain", "remove", "example.org", "--force"], "");
+    assert_eq!(fs::read_to_string(&limits).expect("limits"), "x@elsewhere.org:\n");
     assert!(!dir.path().join("domains/example.org").exists());
 }
 

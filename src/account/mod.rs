@@ -306,6 +306,11 @@ impl Accounts {
         }
     }
 
+    /// Forget, durably, the limits that were set for logins (in lower case) that are gone.
+    pub fn forget_quota(&self, is_gone: impl Fn(&str) -> bool) -> io::Result<()> {
+        self.overrides.as_ref().map_or(Ok(()), |overrides| overrides.forget(is_gone))
+    }
+
     /// The account of a login name: a full address, or a user alone where it is clear of which domain. As the files
     /// say at this moment, which costs a `stat` or two: a password that was changed counts from then on, and the old
     /// one does not.

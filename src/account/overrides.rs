@@ -9,13 +9,20 @@
 //! user has no limits of his own. An administrator takes a line away to have the users file count again. A line that is not understood is logged and
 //! sets nothing; it is kept, as are comments.
 //!
-//! Fails without having changed anything where the file cannot be read or written. The new file is on the disk before it counts.
+//! A user who is removed takes his line along, so that the next of his name does not get his limits.
+//!
+//! Fails without having changed anything where the file cannot be read or written. The new file is on the disk before it counts. The daemon and
+//! admin commands take turns (a lock on the file's directory), and the file keeps its owner whoever writes it.
 
 use std::collections::HashMap;
+use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, fchown};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
 
 use super::lines::{Problem, lines};
 use super::users;
@@ -52,14 +59,68 @@ impl Overrides {
     /// Set it, durably; it counts from then on.
     pub fn set(&self, login: &str, limits: Limits) -> io::Result<()> {
         let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _lock = self.lock()?;
         let bytes = match fsio::read(&self.path, MAX_FILE) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(e),
         };
-        fsio::replace(&self.path, &changed(&bytes, login, limits), FILE_MODE)?;
+        self.replace(&changed(&bytes, login, limits))?;
         self.known.get(Duration::ZERO);
         Ok(())
+    }
+
+    /// Forget, durably, what was set for the logins (in lower case) that are gone.
+    pub fn forget(&self, is_gone: impl Fn(&str) -> bool) -> io::Result<()> {
+        let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        match fs::symlink_metadata(&self.path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            _ => {}
+        }
+        let _lock = self.lock()?;
+        let bytes = fsio::read(&self.path, MAX_FILE)?;
+        let left = without(&bytes, is_gone);
+        if left.len() < bytes.len() {
+            self.replace(&left)?;
+            self.known.get(Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    /// Keep other processes from changing it.
+    fn lock(&self) -> io::Result<Flock<File>> {
+        let directory = File::open(self.path.parent().unwrap_or(Path::new(".")))?;
+        Flock::lock(directory, FlockArg::LockExclusive).map_err(|(_, e)| e.into())
+    }
+
+    /// Another content, wholly or not at all. Not [`fsio::replace`]: the daemon must be able to read what an administrator wrote as root, so that the
+    /// new file has its owner before it has its name.
+    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+        let temporary = fsio::beside(&self.path, ".tmp");
+        match fsio::unlink(&temporary) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let before = fs::metadata(&self.path).ok();
+        let file = fsio::create(&temporary, FILE_MODE)?;
+        let keep_owner = |made: fs::Metadata| match before {
+            Some(old) if (old.uid(), old.gid()) != (made.uid(), made.gid()) => {
+                fchown(&file, Some(old.uid()), Some(old.gid()))
+            }
+            _ => Ok(()),
+        };
+        let done = file
+            .metadata()
+            .and_then(keep_owner)
+            .and_then(|()| fsio::write(&file, &temporary, bytes))
+            .and_then(|()| fsio::sync_all(&file, &temporary))
+            .and_then(|()| fsio::rename(&temporary, &self.path));
+        if let Err(e) = done {
+            // The first error is the one to report; the leftover is overwritten next time.
+            let _ = fs::remove_file(&temporary);
+            return Err(e);
+        }
+        fsio::sync_dir(self.path.parent().unwrap_or(Path::new(".")))
     }
 }
 
@@ -101,18 +162,25 @@ fn changed(bytes: &[u8], login: &str, limits: Limits) -> Vec<u8> {
     words.extend(limits.storage.map(|bytes| format!("quota={bytes}")));
     words.extend(limits.messages.map(|count| format!("quota_messages={count}")));
     let new = format!("{}:{}\n", login.to_lowercase(), words.join(" "));
+    let login = login.to_lowercase();
+    let mut file = without(bytes, |name| name == login);
+    file.extend_from_slice(new.as_bytes());
+    file
+}
+
+/// The file without the lines of some logins, which are asked about in lower case.
+fn without(bytes: &[u8], is_gone: impl Fn(&str) -> bool) -> Vec<u8> {
     let is_its = |line: &[u8]| {
         let name = line.split(|b| *b == b':').next().unwrap_or_default();
-        name.len() < line.len() && String::from_utf8_lossy(name).to_lowercase() == login.to_lowercase()
+        name.len() < line.len() && is_gone(&String::from_utf8_lossy(name).to_lowercase())
     };
-    let mut file = Vec::with_capacity(bytes.len() + new.len());
+    let mut file = Vec::with_capacity(bytes.len());
     for line in bytes.split_inclusive(|b| *b == b'\n').filter(|line| !is_its(line)) {
         file.extend_from_slice(line);
         if !line.ends_with(b"\n") {
             file.push(b'\n');
         }
     }
-    file.extend_from_slice(new.as_bytes());
     file
 }
 
@@ -159,6 +227,20 @@ mod tests {
         assert_eq!(found, [Some(limits(None, Some(9))), Some(limits(Some(7), None))]);
         overrides.set("alice@x.test", limits(None, None)).unwrap();
         assert_eq!(overrides.find("alice@x.test"), Some(Limits::default()));
+    }
+
+    #[test]
+    fn who_is_gone_has_no_limits_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("quota");
+        let overrides = Overrides::new(path.clone());
+        overrides.forget(|_| true).unwrap();
+        assert!(!path.exists(), "nothing to forget");
+        std::fs::write(&path, "# kept\nAlice@x.test:quota=1\nalice@x.test:quota=2\nal@x.test:quota=3\n").unwrap();
+        assert!(overrides.find("alice@x.test").is_some());
+        overrides.forget(|login| login == "alice@x.test").unwrap();
+        assert_eq!(overrides.find("alice@x.test"), None);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "# kept\nal@x.test:quota=3\n");
     }
 
     #[test]

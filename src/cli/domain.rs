@@ -126,5 +126,6 @@ fn remove(domain: &str, force: bool, config: &Config, out: &mut dyn Write) -> Do
     let home = config.mail.home.replace("{domain}", domain);
     let mail = home.split_once("{user}").map_or(home.as_str(), |(above, _)| above);
     writeln!(out, "{domain} is no longer served. Its mail is kept: {mail}")?;
-    Ok(())
+    let end = format!("@{}", canonical(domain)).to_lowercase();
+    super::user::forget_quota(&super::user::accounts(config)?, config, |login| login.ends_with(&end))
 }

@@ -146,13 +146,27 @@ fn remove(address: &str, config: &Config, out: &mut dyn Write) -> Done {
         return fail(format!("there is no user {address}"));
     }
     let maildir = maildir(address, config)?;
+    let accounts = accounts(config)?;
+    let domain = domain::canonical(address.rsplit_once('@').map_or("", |(_, domain)| domain));
+    let login = accounts.user(address).map_or_else(|| format!("{name}@{domain}"), |user| user.login.clone());
     file.replace(&lines, None);
     file.save()?;
     writeln!(out, "{address} is removed and cannot log in or get mail. The mail is kept: {maildir}")?;
     for (alias, _) in leading_to(address, config)? {
         writeln!(out, "The alias {alias} still leads there: mailcote alias remove {alias} ...")?;
     }
-    Ok(())
+    let login = login.to_lowercase();
+    forget_quota(&accounts, config, |gone| gone == login)
+}
+
+/// The limits that were set over IMAP for users who are removed: the next of that name must not get them.
+pub(super) fn forget_quota(accounts: &Accounts, config: &Config, is_gone: impl Fn(&str) -> bool) -> Done {
+    accounts.forget_quota(is_gone).map_err(|e| {
+        let path = config.quota_file.as_deref().unwrap_or("".as_ref()).display();
+        Failure::Other(format!(
+            "removed, but limits that were set over IMAP may still be in {path}: {e}; take them away there"
+        ))
+    })
 }
 
 /// How the file writes the name, where it differs: case does not make another user.
