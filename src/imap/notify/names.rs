@@ -193,12 +193,15 @@ impl Notify {
             Done::Renamed(from, to) => {
                 let about = self.events_of(context, &from, false).with(self.events_of(context, &to, false));
                 let known = self.names.get(&from).is_none_or(|seen| seen.access == Access::Full || !seen.exists);
-                let listed = world.lines.contains_key(&to);
-                if !own && about.has(Events::NAME) && known && listed {
+                let is_told = !own && about.has(Events::NAME) && known && world.lines.contains_key(&to);
+                if is_told {
                     // RFC 5465 section 5.4.
                     self.lines.push_back(line(context, world, &to, Marks::default(), Some(&from)));
                 }
-                self.rename(world, &from, &to);
+                // Else what the client knows is there by its old name, which it must be told to be gone: the new one may be gone again, too.
+                if own || is_told || !about.has(Events::NAME) {
+                    self.rename(world, &from, &to);
+                }
                 if own {
                     self.expect(world, &to);
                 }

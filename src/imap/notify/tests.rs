@@ -81,6 +81,20 @@ fn what_this_session_does_is_not_told() {
 }
 
 #[test]
+fn a_mailbox_that_was_renamed_and_is_gone_is_gone_by_the_name_that_the_client_knows() {
+    let world = World::new();
+    let (mut client, mut other) = (logged_in(&world), logged_in(&world));
+    other.says("a create C/D/E\r\n");
+    client.says("b notify set (personal (MailboxName))\r\n");
+    // All of it between two looks.
+    let said = other.says("c rename C/D/E A/B\r\nd delete A/B\r\n");
+    assert!(said.contains("c OK") && said.contains("d OK"), "{said}");
+    let said = told(&mut client);
+    assert!(said.contains("* LIST (\\NonExistent \\HasNoChildren) \"/\" C/D/E\r\n"), "{said}");
+    assert!(!said.contains("A/B"), "{said}");
+}
+
+#[test]
 fn closing_makes_the_open_mailbox_one_of_the_others() {
     let world = World::new();
     let mut client = logged_in(&world);
